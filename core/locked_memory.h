@@ -1,14 +1,15 @@
 // The process's locked memory: the arena in which every key byte lives, and nothing else of the process does.
 //
-// Always: memory handed out is 64-byte aligned, zero, never swapped, never in a core file, and (mode secret) not even
-// readable by root through /proc or ptrace. It is wiped before it is handed back. Book-keeping lives outside it.
-// Full means full: allocate() says nullptr, nothing ever spills to the ordinary heap.
-// One per process, like malloc: start() once in main, before threads and before the first secret; never after that
+// Always: memory handed out is 64-byte aligned, zero, never swapped, never in a core file, and (mode secret)
+// not even readable by root through /proc or ptrace. It is wiped before it is handed back. Book-keeping lives
+// outside it. Full means full: allocate() says nullptr, nothing ever spills to the ordinary heap. One per
+// process, like malloc: start() once in main, before threads and before the first secret; never after that
 // may the process fork (a child made anyway finds the arena absent or zero).
 // Threads: any, after start().
 #pragma once
 
 #include <cstddef>
+#include <string_view>
 
 #include "core/result.h"
 
@@ -34,12 +35,15 @@ class LockedMemory {
   static Mode mode();
   static Usage usage();
 
-  // Size classes 64 B, 256 B, 1 KiB, 2 KiB, 4 KiB, then whole pages up to 1 MiB. nullptr when full or not started.
+  // Size classes 64 B, 256 B, 1 KiB, 2 KiB, 4 KiB, then whole pages up to 1 MiB. nullptr when full or not
+  // started.
   static void* allocate(std::size_t size) noexcept;
   // Wipes, then frees. nullptr is fine; anything else must have come from allocate().
   static void release(void* memory) noexcept;
   static bool contains(const void* memory) noexcept;
   static std::size_t size_of(const void* memory) noexcept;  // the size class of an allocation
+  // Where it stands in the arena, in bytes: names a slot without giving its address away.
+  static std::size_t position_of(const void* memory) noexcept;
 };
 
 std::string_view to_string(LockedMemory::Mode mode);
