@@ -1,8 +1,8 @@
 // Byte spans, bounded cursors over them, and their text forms.
 //
 // Everything multi-byte is big-endian, on disk and on the wire.
-// ByteReader never reads past the end: a read that does not fit yields zeros and is remembered, so a parser reads
-// like its format text and asks once, at the end, whether the bytes were all there (complete()).
+// ByteReader never reads past the end: a read that does not fit yields zeros and is remembered, so a parser
+// reads like its format text and asks once, at the end, whether the bytes were all there (complete()).
 // Threads: plain values.
 #pragma once
 
@@ -87,8 +87,8 @@ class ByteReader {
   }
 
   std::size_t remaining() const { return rest_.size(); }
-  bool ok() const { return !failed_; }                          // everything asked for was there
-  bool complete() const { return !failed_ && rest_.empty(); }   // and nothing is left over
+  bool ok() const { return !failed_; }                         // everything asked for was there
+  bool complete() const { return !failed_ && rest_.empty(); }  // and nothing is left over
 
  private:
   ByteView rest_;
@@ -145,7 +145,8 @@ bool all_zero(ByteView bytes);
 std::string to_hex(ByteView bytes);
 Result<Bytes> from_hex(std::string_view text);
 
-// RFC 4648 sections 4 and 5. Decoders refuse what an encoder would not have written (padding, stray bits, white space).
+// RFC 4648 sections 4 and 5. Decoders refuse what an encoder would not have written (padding, stray bits,
+// white space).
 std::string to_base64(ByteView bytes);
 Result<Bytes> from_base64(std::string_view text);
 std::string to_base64url(ByteView bytes);  // without padding

@@ -1,8 +1,9 @@
 // Keeps OpenSSL's own copies of keys (key schedules, HMAC pads) in locked memory.
 //
-// OpenSSL allocates cipher contexts on the ordinary heap. route_openssl_memory() installs allocation functions that
-// serve from LockedMemory while the calling thread is inside a SecureScope, and from malloc otherwise.
-// It must be the first call into libcrypto of the process, after LockedMemory::start; start_crypto calls it.
+// OpenSSL allocates cipher contexts on the ordinary heap. route_openssl_memory() installs allocation
+// functions that serve from LockedMemory while the calling thread is inside a SecureScope, and from malloc
+// otherwise. It must be the first call into libcrypto of the process, after LockedMemory::start; start_crypto
+// calls it.
 #pragma once
 
 #include "core/result.h"
@@ -11,7 +12,8 @@ namespace kmsfs {
 
 Result<void> route_openssl_memory();
 
-// While one lives, what this thread allocates through OpenSSL is locked memory (nullptr when full: OpenSSL then fails).
+// While one lives, what this thread allocates through OpenSSL is locked memory (nullptr when full: OpenSSL
+// then fails).
 class SecureScope {
  public:
   SecureScope() noexcept;

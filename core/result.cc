@@ -8,22 +8,38 @@ namespace kmsfs {
 
 std::string_view to_string(Kind kind) {
   switch (kind) {
-    case Kind::kInvalid: return "invalid";
-    case Kind::kNotFound: return "not found";
-    case Kind::kExists: return "exists";
-    case Kind::kDenied: return "denied";
-    case Kind::kDisabled: return "disabled";
-    case Kind::kKeyGone: return "key gone";
-    case Kind::kExpired: return "expired";
-    case Kind::kUnavailable: return "unavailable";
-    case Kind::kThrottled: return "throttled";
-    case Kind::kCorrupt: return "corrupt";
-    case Kind::kUnsupported: return "unsupported";
-    case Kind::kNoSpace: return "no space";
-    case Kind::kNoMemory: return "no memory";
-    case Kind::kBusy: return "busy";
-    case Kind::kSystem: return "system";
-    case Kind::kInternal: return "internal";
+    case Kind::kInvalid:
+      return "invalid";
+    case Kind::kNotFound:
+      return "not found";
+    case Kind::kExists:
+      return "exists";
+    case Kind::kDenied:
+      return "denied";
+    case Kind::kDisabled:
+      return "disabled";
+    case Kind::kKeyGone:
+      return "key gone";
+    case Kind::kExpired:
+      return "expired";
+    case Kind::kUnavailable:
+      return "unavailable";
+    case Kind::kThrottled:
+      return "throttled";
+    case Kind::kCorrupt:
+      return "corrupt";
+    case Kind::kUnsupported:
+      return "unsupported";
+    case Kind::kNoSpace:
+      return "no space";
+    case Kind::kNoMemory:
+      return "no memory";
+    case Kind::kBusy:
+      return "busy";
+    case Kind::kSystem:
+      return "system";
+    case Kind::kInternal:
+      return "internal";
   }
   return "unknown";
 }
@@ -32,15 +48,22 @@ namespace {
 
 Kind kind_of(int error_number) {
   switch (error_number) {
-    case ENOENT: return Kind::kNotFound;
-    case EEXIST: return Kind::kExists;
+    case ENOENT:
+      return Kind::kNotFound;
+    case EEXIST:
+      return Kind::kExists;
     case EACCES:
-    case EPERM: return Kind::kDenied;
+    case EPERM:
+      return Kind::kDenied;
     case ENOSPC:
-    case EDQUOT: return Kind::kNoSpace;
-    case ENOMEM: return Kind::kNoMemory;
-    case EBUSY: return Kind::kBusy;
-    default: return Kind::kSystem;
+    case EDQUOT:
+      return Kind::kNoSpace;
+    case ENOMEM:
+      return Kind::kNoMemory;
+    case EBUSY:
+      return Kind::kBusy;
+    default:
+      return Kind::kSystem;
   }
 }
 

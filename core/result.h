@@ -1,8 +1,8 @@
 // Errors are values: a function that can fail returns Result<T>.
 //
-// Callers decide on the Kind (retry? which errno?); the text is for people and says what failed and what to do.
-// An Error is logged once, where it is handled. Results cannot be ignored silently: that does not compile.
-// Threads: plain values.
+// Callers decide on the Kind (retry? which errno?); the text is for people and says what failed and what to
+// do. An Error is logged once, where it is handled. Results cannot be ignored silently: that does not
+// compile. Threads: plain values.
 #pragma once
 
 #include <cassert>
@@ -38,9 +38,9 @@ std::string_view to_string(Kind kind);
 
 struct [[nodiscard]] Error {
   Kind kind = Kind::kInternal;
-  int system_errno = 0;          // for errors of system calls; 0 otherwise
-  std::string text;              // for people: what failed, why, what to do
-  const char* code = nullptr;    // the AWS error code (static string), for errors that a KMS answered
+  int system_errno = 0;        // for errors of system calls; 0 otherwise
+  std::string text;            // for people: what failed, why, what to do
+  const char* code = nullptr;  // the AWS error code (static string), for errors that a KMS answered
 
   // The error of a system call, from errno: its Kind follows from the errno.
   static Error from_errno(int error_number, std::string_view what = {});
@@ -55,23 +55,38 @@ template <typename T>
 class [[nodiscard]] Result {
  public:
   using value_type = T;
-  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}  // NOLINT: implicit by intent
+  Result(T value) : state_(std::in_place_index<0>, std::move(value)) {}      // NOLINT: implicit by intent
   Result(Error error) : state_(std::in_place_index<1>, std::move(error)) {}  // NOLINT
 
   bool ok() const { return state_.index() == 0; }
   explicit operator bool() const { return ok(); }
 
-  T& value() & { assert(ok()); return *std::get_if<0>(&state_); }
-  const T& value() const& { assert(ok()); return *std::get_if<0>(&state_); }
-  T&& value() && { assert(ok()); return std::move(*std::get_if<0>(&state_)); }
+  T& value() & {
+    assert(ok());
+    return *std::get_if<0>(&state_);
+  }
+  const T& value() const& {
+    assert(ok());
+    return *std::get_if<0>(&state_);
+  }
+  T&& value() && {
+    assert(ok());
+    return std::move(*std::get_if<0>(&state_));
+  }
   T* operator->() { return &value(); }
   const T* operator->() const { return &value(); }
   T& operator*() & { return value(); }
   const T& operator*() const& { return value(); }
   T&& operator*() && { return std::move(*this).value(); }
 
-  const Error& error() const& { assert(!ok()); return *std::get_if<1>(&state_); }
-  Error&& error() && { assert(!ok()); return std::move(*std::get_if<1>(&state_)); }
+  const Error& error() const& {
+    assert(!ok());
+    return *std::get_if<1>(&state_);
+  }
+  Error&& error() && {
+    assert(!ok());
+    return std::move(*std::get_if<1>(&state_));
+  }
 
  private:
   std::variant<T, Error> state_;
@@ -86,8 +101,14 @@ class [[nodiscard]] Result<void> {
 
   bool ok() const { return !error_.has_value(); }
   explicit operator bool() const { return ok(); }
-  const Error& error() const& { assert(!ok()); return *error_; }
-  Error&& error() && { assert(!ok()); return std::move(*error_); }
+  const Error& error() const& {
+    assert(!ok());
+    return *error_;
+  }
+  Error&& error() && {
+    assert(!ok());
+    return std::move(*error_);
+  }
 
  private:
   std::optional<Error> error_;
@@ -96,7 +117,7 @@ class [[nodiscard]] Result<void> {
 }  // namespace kmsfs
 
 // Leaves the function with the error of EXPRESSION, if it has one.
-#define KMSFS_TRY(expression)                                                    \
-  do {                                                                           \
+#define KMSFS_TRY(expression)                                                                       \
+  do {                                                                                              \
     if (auto kmsfs_result_ = (expression); !kmsfs_result_) return std::move(kmsfs_result_).error(); \
   } while (false)

@@ -1,8 +1,8 @@
 // A key is a type, not bytes.
 //
-// A Secret<N, Tag> owns N bytes of locked memory. It moves, is never copied, cannot be printed or compared, and is wiped
-// when it dies. reveal() is the one way out: reviewers search for it.
-// Threads: a Secret is as safe to share as a const array; filling it is for its owner alone.
+// A Secret<N, Tag> owns N bytes of locked memory. It moves, is never copied, cannot be printed or compared,
+// and is wiped when it dies. reveal() is the one way out: reviewers search for it. Threads: a Secret is as
+// safe to share as a const array; filling it is for its owner alone.
 #pragma once
 
 #include <cstddef>

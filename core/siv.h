@@ -1,7 +1,7 @@
 // AES-256-SIV (RFC 5297, AEAD_AES_SIV_CMAC_512): deterministic authenticated encryption, for names.
 //
-// Sealed text: synthetic IV 16 ‖ ciphertext. The same (associated data, plain) always gives the same bytes: that is its use.
-// Threads: const methods may run together.
+// Sealed text: synthetic IV 16 ‖ ciphertext. The same (associated data, plain) always gives the same bytes:
+// that is its use. Threads: const methods may run together.
 #pragma once
 
 #include <memory>

@@ -1,8 +1,8 @@
 // XAES-256-GCM: AES-256-GCM with 192-bit nonces.
 //
-// Source: C2SP XAES-256-GCM (c2sp.org/XAES-256-GCM). The nonce's first 12 bytes select a derived AES-256-GCM key, its
-// last 12 are that key's nonce. A sealed text is nonce 24 ‖ ciphertext ‖ tag 16.
-// Nonces are drawn inside: seal() takes the first half from the writer's session (drawn when the object is made, and again
+// Source: C2SP XAES-256-GCM (c2sp.org/XAES-256-GCM). The nonce's first 12 bytes select a derived AES-256-GCM
+// key, its last 12 are that key's nonce. A sealed text is nonce 24 ‖ ciphertext ‖ tag 16. Nonces are drawn
+// inside: seal() takes the first half from the writer's session (drawn when the object is made, and again
 // after 2^30 seals), the second half fresh for each text; no number of seals is dangerous.
 // Key schedules stay in locked memory. Opening: no byte of a text whose tag is wrong is left in `plain`.
 // Threads: all const methods may run together on one object.
@@ -35,7 +35,9 @@ class Xaes256Gcm {
 
   static Result<Xaes256Gcm> make(std::span<const std::byte, 32> key);
   template <typename Tag>
-  static Result<Xaes256Gcm> make(const Secret<32, Tag>& key) { return make(key.reveal()); }
+  static Result<Xaes256Gcm> make(const Secret<32, Tag>& key) {
+    return make(key.reveal());
+  }
 
   Xaes256Gcm(Xaes256Gcm&&) noexcept;
   Xaes256Gcm& operator=(Xaes256Gcm&&) noexcept;
@@ -49,7 +51,7 @@ class Xaes256Gcm {
   struct OpenJob {
     ByteView aad;
     ByteView sealed;
-    ByteSpan plain;   // sealed.size() - kOverhead; must not overlap sealed
+    ByteSpan plain;  // sealed.size() - kOverhead; must not overlap sealed
   };
 
   // A batch draws its nonces at once and reuses key schedules. kNoMemory when locked memory is full.

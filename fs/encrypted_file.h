@@ -18,6 +18,15 @@
 
 namespace kmsfs {
 
+// The state slot as it stands in the header: trusted only after its MAC was checked, with the file's key.
+struct StateSlot {
+  std::uint64_t sequence = 0;
+  bool clean = false;   // the size below is the file's size; otherwise the backing size tells
+  bool sparse = false;  // pages of zeros are holes
+  std::uint64_t plain_size = 0;
+  std::array<std::byte, 32> mac{};
+};
+
 // What the header of a file tells before any key is there.
 struct FileHeader {
   std::uint16_t format_version = kFormatVersion;
@@ -30,8 +39,10 @@ struct FileHeader {
   std::array<std::byte, 32> mac{};
   std::string key_arn;     // the master key
   Bytes wrapped_data_key;
+  StateSlot state;
 
-  // kCorrupt: malformed or of another volume's shape; kUnsupported: a newer version or suite. Never reads past `page`.
+  // `header`: the first header_size bytes of the file, state slot included. kCorrupt: malformed or of another volume's shape;
+  // kUnsupported: a newer version or suite. Never reads past `header`.
   static Result<FileHeader> parse(ByteView header);
 };
 
