@@ -1,6 +1,7 @@
 # kmsfs_library(NAME SOURCES ... [PUBLIC libs...] [PRIVATE libs...])
 # kmsfs_executable(NAME SOURCES ... [LIBS libs...])
-# kmsfs_test(NAME SOURCES ... [LIBS libs...])   one GoogleTest binary, its tests known to ctest one by one
+# kmsfs_test(NAME SOURCES ... [LIBS libs...] [LABELS labels...] [TIMEOUT seconds])
+#                                               one GoogleTest binary, its tests known to ctest one by one
 # kmsfs_bench(NAME SOURCES ... [LIBS libs...])  one google-benchmark binary
 add_library(kmsfs_options INTERFACE)
 target_include_directories(kmsfs_options INTERFACE ${PROJECT_SOURCE_DIR})
@@ -25,11 +26,14 @@ function(kmsfs_executable NAME)
 endfunction()
 
 function(kmsfs_test NAME)
-  cmake_parse_arguments(A "" "" "SOURCES;LIBS" ${ARGN})
+  cmake_parse_arguments(A "" "TIMEOUT" "SOURCES;LIBS;LABELS" ${ARGN})
+  if(NOT A_TIMEOUT)
+    set(A_TIMEOUT 120)
+  endif()
   find_package(GTest REQUIRED)
   add_executable(${NAME} ${A_SOURCES})
   target_link_libraries(${NAME} PRIVATE kmsfs_options ${A_LIBS} GTest::gtest GTest::gmock GTest::gtest_main)
-  gtest_discover_tests(${NAME} PROPERTIES TIMEOUT 120 DISCOVERY_TIMEOUT 60)
+  gtest_discover_tests(${NAME} DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT ${A_TIMEOUT} LABELS "${A_LABELS}")
 endfunction()
 
 function(kmsfs_bench NAME)

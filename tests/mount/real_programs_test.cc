@@ -1,0 +1,157 @@
+// Real programs do real work in a mount, and find it whole after the next mount.
+#include <fcntl.h>
+#include <gtest/gtest.h>
+#include <sys/mman.h>
+
+#include <cstring>
+#include <vector>
+
+#include "core/random.h"
+#include "core/unique_fd.h"
+#include "tests/mount/command_mount.h"
+
+namespace kmsfs {
+namespace {
+
+class RealPrograms : public ::testing::Test {
+ protected:
+  void SetUp() override {
+    ASSERT_TRUE(volume_.init());
+    ASSERT_TRUE(volume_.mount());
+  }
+  void TearDown() override {
+    if (!HasFatalFailure()) EXPECT_TRUE(volume_.unmount());
+  }
+
+  // Every byte, mode, time, owner, link and attribute, by the eyes of rsync; prints what differs.
+  ::testing::AssertionResult same_tree(const std::string& original, const std::string& copy) {
+    return volume_.in_mount(
+        "differences=$(rsync -aHAXn --checksum --delete --itemize-changes " + original + "/ " + copy +
+        "/); if [ -n \"$differences\" ]; then echo \"$differences\" | head -20; exit 1; fi");
+  }
+
+  testing::CommandMount volume_;
+};
+
+TEST_F(RealPrograms, CopiedSystemTreesAreTheSameToTheLastBitTimeAndLink) {
+  ASSERT_TRUE(volume_.in_mount("cp -a /usr/include include; mkdir python; cp -a /usr/lib/python3* python/"));
+  // Hard links, symbolic links of every sort and odd names, which those trees have few of.
+  ASSERT_TRUE(volume_.in_mount(R"(
+    original=$PWD/../original; mkdir "$original"; cd "$original"
+    echo one > one; ln one two; ln -s one link; ln -s /nowhere dangling; ln -s "$(printf 'x%.0s' {1..1000})" long-link
+    mkdir -p deep/er/still; chmod 1777 deep; chmod 6755 one; mkfifo pipe; : > empty; truncate -s 5000000 holes
+    : > "$(printf 'n%.0s' {1..255})"; : > "$(printf '\xff\xfe not utf-8')"; : > "$(printf 'line\nbreak')"; mkdir "$(printf 'd%.0s' {1..255})"
+    touch -d '1999-12-31 23:59:59.123456789' one; touch -hd '2001-01-01' link; touch -d '1970-01-01 00:00:01' deep/er
+    setfattr -n user.colour -v blue one; setfattr -n user.empty deep; chown 1234:4321 empty
+    cp -a "$original" ../mnt/odd)"));
+  for (int round = 0; round < 2; ++round) {
+    EXPECT_TRUE(same_tree("/usr/include", "include"));
+    EXPECT_TRUE(
+        volume_.in_mount("for tree in /usr/lib/python3*; do rsync -aHAXn --checksum --delete -i $tree/ "
+                         "python/${tree##*/}/; done > ../differences; test ! -s ../differences || { head "
+                         "../differences; exit 1; }"));
+    EXPECT_TRUE(same_tree("../original", "odd"));
+    if (round == 0) ASSERT_TRUE(volume_.remount());
+  }
+}
+
+TEST_F(RealPrograms, GitKeepsItsRepositoryThroughCommitGcCloneAndFsck) {
+  ASSERT_TRUE(volume_.in_mount(R"(
+    export GIT_CONFIG_GLOBAL=/dev/null GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@b GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a@b
+    mkdir repository; cp -a /usr/include/linux /usr/include/c++ repository/; cd repository
+    git init -q .; git add .; git commit -qm first
+    for i in 1 2 3 4 5; do find . -name '*.h' -not -path './.git/*' | head -50 | while read -r f; do echo "// $i" >> "$f"; done; git commit -qam "change $i"; done
+    git gc -q --aggressive --prune=now; git fsck --full --strict
+    cd ..; git clone -q repository clone; git -C clone fsck --full
+    test -z "$(git -C clone status --porcelain)"; test "$(git -C clone rev-parse HEAD)" = "$(git -C repository rev-parse HEAD)"
+    diff -r --exclude=.git repository clone)"));
+  ASSERT_TRUE(volume_.remount());
+  EXPECT_TRUE(volume_.in_mount("git -C clone fsck --full; git -C repository status --porcelain | wc -l | grep -qx 0"));
+}
+
+TEST_F(RealPrograms, MakeBuildsAProgramOfSixtyFilesWithTwoJobs) {
+  ASSERT_TRUE(volume_.in_mount(R"(
+    mkdir program; cd program
+    for i in $(seq 60); do echo "int part$i(void) { return $i; }" > part$i.c; echo "int part$i(void);" >> parts.h; done
+    { echo '#include <stdio.h>'; echo '#include "parts.h"'; echo 'int main(void) { int sum = 0;'
+      for i in $(seq 60); do echo "sum += part$i();"; done; echo 'printf("%d\n", sum); return 0; }'; } > main.c
+    printf 'objects = $(patsubst %%.c,%%.o,$(wildcard *.c))\nprogram: $(objects)\n\t$(CC) -o $@ $^\n%%.o: %%.c parts.h\n\t$(CC) -c -g -o $@ $<\n' > Makefile
+    make -s -j2; test "$(./program)" = 1830
+    make -s -j2 | grep -v 'up to date' && exit 1; touch part7.c; make -n | grep -q part7.o)"));
+  ASSERT_TRUE(volume_.remount());
+  EXPECT_TRUE(volume_.in_mount("cd program; test $(./program) = 1830; make -n | grep -q part7.o; make -s clean 2>/dev/null || rm -f *.o; make -s -j2; ./program"));
+}
+
+TEST_F(RealPrograms, SqliteKeepsAHundredThousandRowsInBothJournalModes) {
+  for (const std::string mode : {"wal", "delete"}) {
+    ASSERT_TRUE(volume_.in_mount("sqlite3 " + mode + R"(.db "PRAGMA journal_mode=)" + mode +
+                                 R"(; CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT);
+      BEGIN; WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 100000) INSERT INTO t SELECT i, hex(randomblob(20)) FROM n; COMMIT;
+      CREATE INDEX x ON t(v); UPDATE t SET v = 'changed' || v WHERE id % 3 = 0; DELETE FROM t WHERE id % 7 = 0; VACUUM;"
+      for i in $(seq 50); do sqlite3 )" +
+                                 mode + R"(.db "INSERT INTO t(v) VALUES('one by one $i');"; done)"));
+  }
+  ASSERT_TRUE(volume_.remount());
+  for (const std::string mode : {"wal", "delete"}) {
+    EXPECT_TRUE(volume_.in_mount(
+        "test \"$(sqlite3 " + mode +
+        ".db 'PRAGMA integrity_check; SELECT count(*) FROM t')\" = \"$(printf 'ok\\n85765')\""));
+  }
+}
+
+TEST_F(RealPrograms, TarPacksAndUnpacksTheSameTree) {
+  ASSERT_TRUE(
+      volume_.in_mount("tar --xattrs --acls -C /usr/include -cf linux.tar linux asm-generic; mkdir out; tar "
+                       "--xattrs --acls -C out -xpf linux.tar; "
+                       "tar -C out -df linux.tar"));
+  ASSERT_TRUE(volume_.remount());
+  EXPECT_TRUE(same_tree("/usr/include/linux", "out/linux"));
+  EXPECT_TRUE(volume_.in_mount("tar -C out -df linux.tar; rm -r out; test ! -e out"));
+}
+
+TEST_F(RealPrograms, AGibibyteWrittenByWriteAndByMmapIsTheSame) {
+  constexpr std::size_t kSize = std::size_t{1} << 30, kStep = std::size_t{1} << 20;
+  const std::string by_write = volume_.mountpoint() + "/by-write",
+                    by_mmap = volume_.mountpoint() + "/by-mmap";
+  const std::string outside = volume_.top() + "/outside";
+  {
+    std::vector<std::byte> chunk(kStep);
+    random_bytes(chunk);
+    const UniqueFd writer(::open(by_write.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600));
+    const UniqueFd plain(::open(outside.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600));
+    const UniqueFd mapped(::open(by_mmap.c_str(), O_CREAT | O_RDWR | O_CLOEXEC, 0600));
+    ASSERT_TRUE(writer && plain && mapped);
+    ASSERT_EQ(::ftruncate(mapped.get(), kSize), 0);
+    void* map = ::mmap(nullptr, kSize, PROT_READ | PROT_WRITE, MAP_SHARED, mapped.get(), 0);
+    ASSERT_NE(map, MAP_FAILED);
+    for (std::size_t at = 0; at < kSize; at += kStep) {
+      for (std::size_t i = 0; i < kStep; i += 512) std::memcpy(chunk.data() + i, &at, sizeof at);
+      ASSERT_EQ(::write(writer.get(), chunk.data(), kStep), static_cast<ssize_t>(kStep));
+      ASSERT_EQ(::write(plain.get(), chunk.data(), kStep), static_cast<ssize_t>(kStep));
+      std::memcpy(static_cast<std::byte*>(map) + at, chunk.data(), kStep);
+    }
+    ASSERT_EQ(::munmap(map, kSize), 0);
+  }
+  for (int round = 0; round < 2; ++round) {
+    EXPECT_TRUE(
+        volume_.in_mount("sum() { sha256sum < $1; }; test \"$(sum by-write)\" = \"$(sum ../outside)\"; test "
+                         "\"$(sum by-mmap)\" = \"$(sum ../outside)\""));
+    if (round == 0) ASSERT_TRUE(volume_.remount());
+  }
+}
+
+TEST_F(RealPrograms, FioVerifiesWhatItWrote) {
+  ASSERT_TRUE(volume_.in_mount(R"(
+    common="--directory=. --verify=crc32c --verify_fatal=1 --do_verify=1 --size=64M --output-format=terse"
+    fio --name=random $common --rw=randwrite --bs=4k --ioengine=psync >/dev/null
+    fio --name=odd $common --rw=randwrite --bsrange=512-300k --bs_unaligned --ioengine=psync >/dev/null
+    fio --name=mapped $common --rw=randwrite --bs=4k --ioengine=mmap >/dev/null
+    fio --name=parallel $common --rw=randwrite --bs=16k --ioengine=libaio --iodepth=16 --numjobs=3 --fsync=64 >/dev/null)"));
+  ASSERT_TRUE(volume_.remount());
+  EXPECT_TRUE(
+      volume_.in_mount("fio --name=random --directory=. --verify=crc32c --verify_only=1 --size=64M "
+                       "--rw=randwrite --bs=4k --ioengine=psync >/dev/null"));
+}
+
+}  // namespace
+}  // namespace kmsfs
