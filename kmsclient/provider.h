@@ -1,0 +1,48 @@
+// From a KMS URI to a Kms: which provider, and as whom.
+//
+// "local:DIR" is a store in a directory, opened by this process. Other schemes are kUnsupported in this
+// version. Threads: any. Opening unseals (Argon2id: about a tenth of a second) and may ask for a passphrase.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "core/clock.h"
+#include "core/log.h"
+#include "kms/passphrase.h"
+#include "kms/seal.h"
+#include "kmsclient/kms.h"
+
+namespace kmsfs {
+
+struct KmsAccess {
+  std::string uri;   // empty: default_kms_uri()
+  std::string user;  // at a local KMS: a user name of this uid's account, or an ARN; empty: this uid's own
+  PassphraseSource passphrase;  // asked only if the store is sealed by one; empty: none to be had
+};
+
+// `clock` must outlive the Kms. Errors say what to do: kNotFound (no store there: kmsfs init makes one),
+// kDenied (wrong passphrase, open modes), kUnsupported (a scheme that this version does not know).
+Result<std::unique_ptr<Kms>> open_kms(const KmsAccess& access, const Clock& clock, Logger logger);
+
+// "local:" and $XDG_DATA_HOME/kmsfs/kms, or ~/.local/share/kmsfs/kms; for root /var/lib/kmsfs/kms.
+Result<std::string> default_kms_uri();
+
+// What `kmsfs init` needs: makes what is missing of store, account, user of this uid and that account's
+// service-managed key alias/aws/kmsfs. Doing it again changes nothing. Providers other than local: have
+// nothing to set up.
+struct KmsSetup {
+  KmsAccess access;
+  std::string region = "local-1";
+  // How a store that is made here is sealed. kKeyFile asks nothing; kPassphrase asks access.passphrase.
+  kms::SealOptions seal;
+};
+struct KmsSetupReport {
+  std::string uri;          // with the default filled in
+  bool store_made = false;  // by this call
+  std::string principal;    // ARN of this uid's user
+  std::string key_arn;      // what alias/aws/kmsfs stands for
+};
+Result<KmsSetupReport> set_up_kms(const KmsSetup& setup, const Clock& clock, Logger logger);
+
+}  // namespace kmsfs
