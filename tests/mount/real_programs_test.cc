@@ -20,7 +20,8 @@ class RealPrograms : public ::testing::Test {
     ASSERT_TRUE(volume_.mount());
   }
   void TearDown() override {
-    if (!HasFatalFailure()) EXPECT_TRUE(volume_.unmount());
+    if (HasFatalFailure()) return;
+    EXPECT_TRUE(volume_.unmount());
   }
 
   // Every byte, mode, time, owner, link and attribute, by the eyes of rsync; prints what differs.
@@ -36,14 +37,20 @@ class RealPrograms : public ::testing::Test {
 TEST_F(RealPrograms, CopiedSystemTreesAreTheSameToTheLastBitTimeAndLink) {
   ASSERT_TRUE(volume_.in_mount("cp -a /usr/include include; mkdir python; cp -a /usr/lib/python3* python/"));
   // Hard links, symbolic links of every sort and odd names, which those trees have few of.
-  ASSERT_TRUE(volume_.in_mount(R"(
+  const char* const make_odd_tree = R"(
     original=$PWD/../original; mkdir "$original"; cd "$original"
-    echo one > one; ln one two; ln -s one link; ln -s /nowhere dangling; ln -s "$(printf 'x%.0s' {1..1000})" long-link
-    mkdir -p deep/er/still; chmod 1777 deep; chmod 6755 one; mkfifo pipe; : > empty; truncate -s 5000000 holes
-    : > "$(printf 'n%.0s' {1..255})"; : > "$(printf '\xff\xfe not utf-8')"; : > "$(printf 'line\nbreak')"; mkdir "$(printf 'd%.0s' {1..255})"
-    touch -d '1999-12-31 23:59:59.123456789' one; touch -hd '2001-01-01' link; touch -d '1970-01-01 00:00:01' deep/er
-    setfattr -n user.colour -v blue one; setfattr -n user.empty deep; chown 1234:4321 empty
-    cp -a "$original" ../mnt/odd)"));
+    echo one > one; ln one two; ln -s one link; ln -s /nowhere dangling; ln -s "$(printf 'x%.0s' {1..1000})" long -
+                                    link mkdir - p deep / er / still;
+  chmod 1777 deep;
+  chmod 6755 one;
+  mkfifo pipe; : > empty;
+  truncate - s 5000000 holes : > "$(printf 'n%.0s' {1..255})"; : > "$(printf '\xff\xfe not utf-8')"; : > "$(printf 'line\nbreak')";
+  mkdir "$(printf 'd%.0s' {1..255})" touch - d '1999-12-31 23:59:59.123456789' one;
+  touch - hd '2001-01-01' link;
+  touch - d '1970-01-01 00:00:01' deep / er setfattr - n user.colour - v blue one;
+  setfattr - n user.empty deep; chown 1234:4321 empty
+    cp -a "$original" ../mnt/odd)";
+  ASSERT_TRUE(volume_.in_mount(make_odd_tree));
   for (int round = 0; round < 2; ++round) {
     EXPECT_TRUE(same_tree("/usr/include", "include"));
     EXPECT_TRUE(
@@ -56,7 +63,7 @@ TEST_F(RealPrograms, CopiedSystemTreesAreTheSameToTheLastBitTimeAndLink) {
 }
 
 TEST_F(RealPrograms, GitKeepsItsRepositoryThroughCommitGcCloneAndFsck) {
-  ASSERT_TRUE(volume_.in_mount(R"(
+  const char* const use_git = R"(
     export GIT_CONFIG_GLOBAL=/dev/null GIT_AUTHOR_NAME=a GIT_AUTHOR_EMAIL=a@b GIT_COMMITTER_NAME=a GIT_COMMITTER_EMAIL=a@b
     mkdir repository; cp -a /usr/include/linux /usr/include/c++ repository/; cd repository
     git init -q .; git add .; git commit -qm first
@@ -64,33 +71,37 @@ TEST_F(RealPrograms, GitKeepsItsRepositoryThroughCommitGcCloneAndFsck) {
     git gc -q --aggressive --prune=now; git fsck --full --strict
     cd ..; git clone -q repository clone; git -C clone fsck --full
     test -z "$(git -C clone status --porcelain)"; test "$(git -C clone rev-parse HEAD)" = "$(git -C repository rev-parse HEAD)"
-    diff -r --exclude=.git repository clone)"));
+    diff -r --exclude=.git repository clone)";
+  ASSERT_TRUE(volume_.in_mount(use_git));
   ASSERT_TRUE(volume_.remount());
-  EXPECT_TRUE(volume_.in_mount("git -C clone fsck --full; git -C repository status --porcelain | wc -l | grep -qx 0"));
+  EXPECT_TRUE(volume_.in_mount(
+      "git -C clone fsck --full; git -C repository status --porcelain | wc -l | grep -qx 0"));
 }
 
 TEST_F(RealPrograms, MakeBuildsAProgramOfSixtyFilesWithTwoJobs) {
-  ASSERT_TRUE(volume_.in_mount(R"(
+  const char* const build = R"(
     mkdir program; cd program
     for i in $(seq 60); do echo "int part$i(void) { return $i; }" > part$i.c; echo "int part$i(void);" >> parts.h; done
     { echo '#include <stdio.h>'; echo '#include "parts.h"'; echo 'int main(void) { int sum = 0;'
       for i in $(seq 60); do echo "sum += part$i();"; done; echo 'printf("%d\n", sum); return 0; }'; } > main.c
     printf 'objects = $(patsubst %%.c,%%.o,$(wildcard *.c))\nprogram: $(objects)\n\t$(CC) -o $@ $^\n%%.o: %%.c parts.h\n\t$(CC) -c -g -o $@ $<\n' > Makefile
-    make -s -j2; test "$(./program)" = 1830
-    make -s -j2 | grep -v 'up to date' && exit 1; touch part7.c; make -n | grep -q part7.o)"));
+    make -s -j2; test "$(./program)" = 1830 make - s - j2 | grep - v 'up to date' && exit 1;
+  touch part7.c; make -n | grep -q part7.o)";
+  ASSERT_TRUE(volume_.in_mount(build));
   ASSERT_TRUE(volume_.remount());
-  EXPECT_TRUE(volume_.in_mount("cd program; test $(./program) = 1830; make -n | grep -q part7.o; make -s clean 2>/dev/null || rm -f *.o; make -s -j2; ./program"));
+  EXPECT_TRUE(
+      volume_.in_mount("cd program; test $(./program) = 1830; make -n | grep -q part7.o; make -s clean "
+                       "2>/dev/null || rm -f *.o; make -s -j2; ./program"));
 }
 
 TEST_F(RealPrograms, SqliteKeepsAHundredThousandRowsInBothJournalModes) {
-  for (const std::string mode : {"wal", "delete"}) {
-    ASSERT_TRUE(volume_.in_mount("sqlite3 " + mode + R"(.db "PRAGMA journal_mode=)" + mode +
-                                 R"(; CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT);
-      BEGIN; WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 100000) INSERT INTO t SELECT i, hex(randomblob(20)) FROM n; COMMIT;
-      CREATE INDEX x ON t(v); UPDATE t SET v = 'changed' || v WHERE id % 3 = 0; DELETE FROM t WHERE id % 7 = 0; VACUUM;"
-      for i in $(seq 50); do sqlite3 )" +
-                                 mode + R"(.db "INSERT INTO t(v) VALUES('one by one $i');"; done)"));
-  }
+  const std::string fill = R"(
+    sqlite3 $mode.db "PRAGMA journal_mode=$mode; CREATE TABLE t(id INTEGER PRIMARY KEY, v TEXT); BEGIN;
+      WITH RECURSIVE n(i) AS (SELECT 1 UNION ALL SELECT i+1 FROM n WHERE i < 100000) INSERT INTO t SELECT i, hex(randomblob(20)) FROM n;
+      COMMIT; CREATE INDEX x ON t(v); UPDATE t SET v = 'changed' || v WHERE id % 3 = 0; DELETE FROM t WHERE id % 7 = 0; VACUUM;"
+    for i in $(seq 50); do sqlite3 $mode.db "INSERT INTO t(v) VALUES('one by one $i');"; done)";
+  ASSERT_TRUE(volume_.in_mount("mode=wal\n" + fill));
+  ASSERT_TRUE(volume_.in_mount("mode=delete\n" + fill));
   ASSERT_TRUE(volume_.remount());
   for (const std::string mode : {"wal", "delete"}) {
     EXPECT_TRUE(volume_.in_mount(
@@ -141,12 +152,13 @@ TEST_F(RealPrograms, AGibibyteWrittenByWriteAndByMmapIsTheSame) {
 }
 
 TEST_F(RealPrograms, FioVerifiesWhatItWrote) {
-  ASSERT_TRUE(volume_.in_mount(R"(
+  const char* const verify = R"(
     common="--directory=. --verify=crc32c --verify_fatal=1 --do_verify=1 --size=64M --output-format=terse"
     fio --name=random $common --rw=randwrite --bs=4k --ioengine=psync >/dev/null
     fio --name=odd $common --rw=randwrite --bsrange=512-300k --bs_unaligned --ioengine=psync >/dev/null
     fio --name=mapped $common --rw=randwrite --bs=4k --ioengine=mmap >/dev/null
-    fio --name=parallel $common --rw=randwrite --bs=16k --ioengine=libaio --iodepth=16 --numjobs=3 --fsync=64 >/dev/null)"));
+    fio --name=parallel $common --rw=randwrite --bs=16k --ioengine=libaio --iodepth=16 --numjobs=3 --fsync=64 >/dev/null)";
+  ASSERT_TRUE(volume_.in_mount(verify));
   ASSERT_TRUE(volume_.remount());
   EXPECT_TRUE(
       volume_.in_mount("fio --name=random --directory=. --verify=crc32c --verify_only=1 --size=64M "
