@@ -54,7 +54,9 @@ TEST_F(RealPrograms, CopiedSystemTreesAreTheSameToTheLastBitTimeAndLink) {
                          "python/${tree##*/}/; done > ../differences; test ! -s ../differences || { head "
                          "../differences; exit 1; }"));
     EXPECT_TRUE(same_tree("../original", "odd"));
-    if (round == 0) ASSERT_TRUE(volume_.remount());
+    if (round == 0) {
+      ASSERT_TRUE(volume_.remount());
+    }
   }
 }
 
@@ -148,7 +150,9 @@ TEST_F(RealPrograms, AGibibyteWrittenByWriteAndByMmapIsTheSame) {
     EXPECT_TRUE(
         volume_.in_mount("sum() { sha256sum < $1; }; test \"$(sum by-write)\" = \"$(sum ../outside)\"; test "
                          "\"$(sum by-mmap)\" = \"$(sum ../outside)\""));
-    if (round == 0) ASSERT_TRUE(volume_.remount());
+    if (round == 0) {
+      ASSERT_TRUE(volume_.remount());
+    }
   }
 }
 
