@@ -49,6 +49,9 @@ using PassphraseSource = std::function<Result<Passphrase>(PassphraseUse)>;
 // does not count. Errors name the file; for open permissions the text says `chmod 600`.
 PassphraseSource passphrase_from_file(std::string path);
 
+// What passphrase_from_terminal does, on a terminal that is open. Escape from it: Ctrl-C.
+Result<Passphrase> read_passphrase(int terminal, const std::string& prompt);
+
 // Asks on the controlling terminal, without echo. kUnsupported, with a text that names the alternatives,
 // where the process has none. `what` is named in the prompt: "the key store /home/a/.local/share/kmsfs/kms".
 PassphraseSource passphrase_from_terminal(std::string what);

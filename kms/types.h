@@ -8,8 +8,8 @@
 
 namespace kmsfs {
 
-// Name-value pairs that a wrap is bound to; compared as an exact set, case-sensitive, and written to audit logs in
-// clear: ids belong in it, names never.
+// Name-value pairs that a wrap is bound to; compared as an exact set, case-sensitive, and written to audit
+// logs in clear: ids belong in it, names never.
 using EncryptionContext = std::map<std::string, std::string>;
 
 enum class KeyState { kEnabled, kDisabled, kPendingDeletion };
