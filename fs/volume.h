@@ -1,8 +1,9 @@
-// A Volume is an opened backing directory: its parameters, and the ciphers for everything that is not file content.
+// A Volume is an opened backing directory: its parameters, and the ciphers for everything that is not file
+// content.
 //
-// .kmsfs/volume (JSON with a MAC under the volume key) says volume id, format version, header size, mode, allowed master keys
-// and the wrapped volume key. Opening it costs one KMS call, for the volume key.
-// Threads: const after construction; all methods may run together.
+// .kmsfs/volume (JSON with a MAC under the volume key) says volume id, format version, header size, mode,
+// allowed master keys and the wrapped volume key. Opening it costs one KMS call, for the volume key. Threads:
+// const after construction; all methods may run together.
 #pragma once
 
 #include <memory>
@@ -13,17 +14,12 @@
 #include "core/log.h"
 #include "fs/disk.h"
 #include "fs/format.h"
+#include "fs/names.h"
 #include "kmsclient/kms.h"
 
 namespace kmsfs {
 
 enum class KeyMode { kPerFile };
-
-inline constexpr const char* kVolumeDirectory = ".kmsfs";          // in the root of the backing directory
-inline constexpr const char* kVolumeFile = "volume";               // in .kmsfs
-inline constexpr const char* kDirectoryIdFile = ".kmsfs-dir";      // in every directory
-inline constexpr const char* kLongNamePrefix = ".kmsfs-name.";     // side files of long names
-inline constexpr const char* kTemporaryPrefix = ".kmsfs-tmp.";     // directories being made, removed when found
 
 struct VolumeParameters {
   VolumeId id;
@@ -32,11 +28,12 @@ struct VolumeParameters {
   std::uint32_t header_size = kDefaultHeaderSize;
   KeyMode mode = KeyMode::kPerFile;
   std::vector<std::string> allowed_keys;  // full key ARNs; the first wraps what is new
-  std::string kms_uri;                    // where init found its keys: a hint for mount, not trusted for anything else
+  std::string kms_uri;  // where init found its keys: a hint for mount, not trusted for anything else
   WrappedDataKey volume_key;
 };
 
-// The encryption context of a file's data key, computed from what we know, never from what a header says of itself.
+// The encryption context of a file's data key, computed from what we know, never from what a header says of
+// itself.
 EncryptionContext file_context(const VolumeId& volume, const FileId& file);
 EncryptionContext volume_context(const VolumeId& volume);  // of the volume key
 
@@ -48,7 +45,8 @@ class Volume {
                                                 const std::string& kms_uri);
   // The parameters alone, unauthenticated: for showing, and for finding the KMS.
   static Result<VolumeParameters> read_parameters(Disk& disk, int backing);
-  // kNotFound: not a volume (the text says so); kCorrupt: damaged; kUnsupported: newer; KMS errors pass as they are.
+  // kNotFound: not a volume (the text says so); kCorrupt: damaged; kUnsupported: newer; KMS errors pass as
+  // they are.
   static Result<std::unique_ptr<Volume>> open(Disk& disk, int backing, Kms& kms);
   ~Volume();
 
@@ -56,18 +54,20 @@ class Volume {
   const Geometry& geometry() const;
   bool allows(const std::string& key_arn) const;
 
-  // Names (docs/FORMAT.md "Names"). A stored name is what stands in the backing directory.
-  struct StoredName {
-    std::string entry;       // at most 255 bytes
-    std::string side_file;   // for a long name: the side file's name; empty otherwise
-    std::string side_content;
-  };
+  // Names (docs/FORMAT.md "Names"). A stored name is what stands in the backing directory. ENAMETOOLONG past
+  // 255 bytes; kInvalid for what no entry can be called. The side file must be durable before the entry is
+  // made.
+  using StoredName = kmsfs::StoredName;
   Result<StoredName> encrypt_name(const DirectoryId& directory, std::string_view name) const;
-  // `side_content`: of the side file, for a long name. kCorrupt if it does not decrypt to a name that can be one.
+  // `side_content`: of the side file, for a long name. kCorrupt if it does not decrypt to a name that can be
+  // one.
   Result<std::string> decrypt_name(const DirectoryId& directory, std::string_view entry,
                                    std::string_view side_content) const;
   static bool is_long(std::string_view entry);
   static std::string side_file_of(std::string_view long_entry);
+  // .kmsfs, .kmsfs-dir, side files and temporary directories: no entries of users, never shown and never
+  // looked up.
+  static bool is_internal(std::string_view entry);
 
   // Directory ids: the bytes of .kmsfs-dir.
   Bytes seal_directory_id(const DirectoryId& id) const;
@@ -79,15 +79,20 @@ class Volume {
   Result<std::string> open_target(std::string_view stored) const;
   static std::size_t plain_target_size(std::size_t stored_size);  // arithmetic, for st_size
 
-  // Extended attributes user.*; `owner` is the 16 bytes of the file id or directory id they hang on.
-  Result<std::string> seal_xattr_name(ByteView owner, std::string_view name) const;    // "user.kmsfs." ...
-  Result<std::string> open_xattr_name(ByteView owner, std::string_view stored) const;  // kNotFound: not one of ours
+  // Extended attributes; `owner` is the 16 bytes of the file id or directory id they hang on, `name` begins
+  // with "user." and has at most kMaxAttributeName bytes (beyond: ERANGE, as setxattr(2) says it).
+  static constexpr std::size_t kMaxAttributeName = 172;
+  Result<std::string> seal_xattr_name(ByteView owner, std::string_view name) const;  // "user.kmsfs." ...
+  Result<std::string> open_xattr_name(ByteView owner,
+                                      std::string_view stored) const;  // kNotFound: not one of ours
   Result<Bytes> seal_xattr_value(ByteView owner, std::string_view name, ByteView value) const;
   Result<Bytes> open_xattr_value(ByteView owner, std::string_view name, ByteView stored) const;
 
  private:
   struct State;
   explicit Volume(std::unique_ptr<State> state);
+  static Result<std::unique_ptr<Volume>> make(VolumeParameters parameters,
+                                              std::span<const std::byte, 32> volume_key);
   std::unique_ptr<State> state_;
 };
 
