@@ -22,19 +22,28 @@ class OpenVolume {
   OpenVolume(Disk& disk, const std::string& backing, Kms& kms, const Clock& clock, bool recover) {
     UniqueFd fd(::open(backing.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     auto volume = Volume::open(disk, fd.get(), kms);
-    if (!volume) return fail(volume.error());
+    if (!volume) {
+      fail(volume.error());
+      return;
+    }
     volume_ = std::move(*volume);
     KeyCache::Options cache_options;
     cache_options.index_directory = "/dev/shm/kmsfs-crash-index." + std::to_string(::getpid());
     cache_options.maintenance_thread = false;
     auto keys = KeyCache::make(kms, clock, make_null_logger(), cache_options);
-    if (!keys) return fail(keys.error());
+    if (!keys) {
+      fail(keys.error());
+      return;
+    }
     keys_ = std::move(*keys);
     FileSystem::Options options;
     options.recover = recover;
     auto file_system =
         FileSystem::make(disk, std::move(fd), *volume_, *keys_, clock, make_null_logger(), options);
-    if (!file_system) return fail(file_system.error());
+    if (!file_system) {
+      fail(file_system.error());
+      return;
+    }
     file_system_ = std::move(*file_system);
   }
   ~OpenVolume() {
