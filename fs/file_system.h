@@ -1,13 +1,15 @@
-// The FileSystem is the POSIX view of a volume: nodes, handles and the operations on them. It knows nothing of FUSE; the FUSE
-// front and the tests drive it directly.
+// The FileSystem is the POSIX view of a volume: nodes, handles and the operations on them. It knows nothing
+// of FUSE; the FUSE front and the tests drive it directly.
 //
-// Always: one inode object per backing (st_dev, st_ino): one lock, one data key, one header, shared by all handles and paths.
-// Backing access is by *at() calls under a directory descriptor, never following links; what is not a regular file is never
-// opened. Errors become errno in one place (fs/errno.h): denied EACCES, disabled EKEYREVOKED, gone ENOKEY, expired EKEYEXPIRED,
-// corrupt EIO, unknown format EOPNOTSUPP.
-// The KMS is asked (through the key cache) by create and by the first open of a file, never by lookup, get_attributes,
+// Always: one inode object per backing (st_dev, st_ino): one lock, one data key, one header, shared by all
+// handles and paths. Backing access is by *at() calls under a directory descriptor, never following links;
+// what is not a regular file is never opened. Errors become errno in one place (fs/errno.h): denied EACCES,
+// disabled EKEYREVOKED, gone ENOKEY, expired EKEYEXPIRED, corrupt EIO, unknown format EOPNOTSUPP. The KMS is
+// asked (through the key cache) by create and by the first open of a file, never by lookup, get_attributes,
 // read_directory, rename, unlink, chmod, or by reads and writes of an open file whose key is fresh.
-// Threads: any, together. Lock order: table, then directory, then inode; none is held across a KMS call.
+// Threads: any, together. Lock order: directories (by node id), then inode, then node table; none is held
+// across a KMS call or a call of the Notifier. The process's umask is set to 0 by make(): modes come from the
+// caller.
 #pragma once
 
 #include <sys/stat.h>
@@ -34,13 +36,16 @@ using HandleId = std::uint64_t;  // an open file or directory
 
 inline constexpr NodeId kRootNode = 1;
 
-// Who asks, for ownership of what is created. Permission itself is checked by the kernel (default_permissions).
+// Who asks, for ownership of what is created. Permission itself is checked by the kernel
+// (default_permissions).
 struct Caller {
   uid_t uid = 0;
   gid_t gid = 0;
   pid_t pid = 0;
-  mode_t umask = 0;  // already applied by the kernel unless ACL defaults are in play (DONT_MASK)
-  std::optional<std::vector<gid_t>> groups;  // supplementary, if the kernel told; otherwise looked up by pid when needed
+  mode_t umask = 0;  // applied to what is created, unless the directory has a default ACL; applying it twice
+                     // does no harm
+  std::optional<std::vector<gid_t>>
+      groups;  // supplementary, if the kernel told; otherwise looked up by pid when needed
 };
 
 struct Entry {
@@ -60,22 +65,23 @@ struct AttributeChange {
   std::optional<std::uint64_t> size;
   std::optional<timespec> access_time;  // tv_nsec may be UTIME_NOW
   std::optional<timespec> modification_time;
-  bool kill_privileges = false;         // clear set-id bits and file capabilities, as write(2) does
-  std::optional<HandleId> handle;       // the open file this comes through (ftruncate)
+  bool kill_privileges = false;    // clear set-id bits and file capabilities, as write(2) does
+  std::optional<HandleId> handle;  // the open file this comes through (ftruncate)
 };
 
 struct DirectoryEntry {
   std::string_view name;
   ino_t inode = 0;
-  mode_t type = 0;           // S_IFMT bits
-  std::uint64_t next = 0;    // the offset to go on from
+  mode_t type = 0;               // S_IFMT bits
+  std::uint64_t next = 0;        // the offset to go on from
   const Entry* entry = nullptr;  // with plus: looked up; nullptr for "." and ".." and entries that vanished
 };
 // False: no room; the entry was not taken.
 using DirectorySink = std::function<bool(const DirectoryEntry&)>;
 
 struct FileSystemFigures {
-  std::uint64_t nodes = 0, open_files = 0, descriptors = 0, corrupt = 0, denied = 0, repaired = 0, unreadable_names = 0;
+  std::uint64_t nodes = 0, open_files = 0, descriptors = 0, corrupt = 0, denied = 0, repaired = 0,
+                unreadable_names = 0, not_marked_clean = 0;
 };
 
 struct FileInformation {  // kmsfs info
@@ -90,72 +96,103 @@ class FileSystem {
  public:
   struct Options {
     bool read_only = false;
-    bool writeback = true;      // the kernel caches writes: every backing file is opened for reading too, never O_APPEND
-    bool as_caller = false;     // a root mount: create as the caller (uid, gid, supplementary groups)
-    bool recover = false;       // the last mount on this host ended without unmounting: repair what that explains
-    timespec recover_since{};   // ... in files whose backing change time is not older than this
-    std::size_t descriptor_budget = 0;  // O_PATH descriptors kept; 0: from RLIMIT_NOFILE
+    bool writeback =
+        true;  // the kernel caches writes: every backing file is opened for reading too, never O_APPEND
+    bool as_caller = false;  // a root mount: create as the caller (uid, gid, supplementary groups)
+    bool recover = false;  // the last mount on this host ended without unmounting: repair what that explains
+    timespec recover_since{};  // ... in files whose backing change time is not older than this
+    std::size_t descriptor_budget =
+        0;  // descriptors of directories kept for reuse; 0: a quarter of RLIMIT_NOFILE
+    std::size_t node_budget = 1 << 20;  // nodes known before cold ones are expired
+    bool maintenance_thread = true;     // calls maintain() each second; tests do it themselves
   };
-  // Both called without locks held, from a thread that is not inside a handler of the same node.
+  // Called without locks, from a thread of the FileSystem's own: they may wait for operations that they
+  // cause.
   struct Notifier {
-    std::function<void(NodeId)> invalidate_node;                       // drop the kernel's pages and attributes
-    std::function<void(NodeId, const std::string&)> expire_entry;      // let the kernel forget a cold entry
+    std::function<void(NodeId)> invalidate_node;  // write back, then drop the kernel's pages and attributes
+    // (parent, name): drop the name, so that the kernel forgets the node if nobody uses it.
+    std::function<void(NodeId, const std::string&)> expire_entry;
   };
 
   // All references must outlive the FileSystem.
-  static Result<std::unique_ptr<FileSystem>> make(Disk& disk, UniqueFd backing, const Volume& volume, KeyCache& keys,
-                                                  const Clock& clock, Logger logger, Options options);
+  static Result<std::unique_ptr<FileSystem>> make(Disk& disk, UniqueFd backing, const Volume& volume,
+                                                  KeyCache& keys, const Clock& clock, Logger logger,
+                                                  Options options);
   ~FileSystem();
 
+  // Before the first operation. Without one, a revocation drops the keys of open files at once.
   void set_notifier(Notifier notifier);
 
-  // Each success that returns an Entry counts one lookup, to be given back by forget().
+  // Each success that returns an Entry counts one lookup, to be given back by forget(). A node id is never
+  // used again for another file: its generation is always 0.
   Result<Entry> lookup(NodeId parent, std::string_view name);
   void forget(NodeId node, std::uint64_t lookups);
   Result<struct stat> get_attributes(NodeId node);
   Result<struct stat> set_attributes(NodeId node, const AttributeChange& change, const Caller& caller);
   Result<std::string> read_link(NodeId node);
 
-  Result<Entry> make_node(NodeId parent, std::string_view name, mode_t mode, dev_t device, const Caller& caller);
+  // When the file was made, for statx; nothing where the backing file system does not know.
+  Result<std::optional<timespec>> birth_time(NodeId node);
+  // A node by the st_ino that programs see; kNotFound if the kernel has forgotten it.
+  Result<NodeId> find_node(ino_t inode);
+
+  Result<Entry> make_node(NodeId parent, std::string_view name, mode_t mode, dev_t device,
+                          const Caller& caller);
   Result<Entry> make_directory(NodeId parent, std::string_view name, mode_t mode, const Caller& caller);
-  Result<Entry> make_symlink(NodeId parent, std::string_view name, std::string_view target, const Caller& caller);
+  Result<Entry> make_symlink(NodeId parent, std::string_view name, std::string_view target,
+                             const Caller& caller);
   Result<Entry> make_link(NodeId node, NodeId parent, std::string_view name, const Caller& caller);
   Result<void> unlink(NodeId parent, std::string_view name);
   Result<void> remove_directory(NodeId parent, std::string_view name);
-  Result<void> rename(NodeId parent, std::string_view name, NodeId new_parent, std::string_view new_name, unsigned flags);
+  Result<void> rename(NodeId parent, std::string_view name, NodeId new_parent, std::string_view new_name,
+                      unsigned flags);
 
   Result<Created> create(NodeId parent, std::string_view name, mode_t mode, int flags, const Caller& caller);
-  // kill_privileges: with O_TRUNC, clear set-id bits.
+  // O_TMPFILE: an open file without a name; make_link() may give it one.
+  Result<Created> create_unnamed(NodeId parent, mode_t mode, int flags, const Caller& caller);
+  // Of `flags` the access mode and O_TRUNC matter. kill_privileges: with O_TRUNC, clear set-id bits.
   Result<HandleId> open(NodeId node, int flags, bool kill_privileges, const Caller& caller);
   Result<std::size_t> read(NodeId node, HandleId handle, std::uint64_t offset, ByteSpan out);
-  Result<void> write(NodeId node, HandleId handle, std::uint64_t offset, ByteView data, bool kill_privileges);
+  // Always at `offset`: for O_APPEND the kernel has put the end of the file there. from_page_cache
+  // (FUSE_WRITE_CACHE): the program's write returned earlier, so it is still stored within a grace of 5 s
+  // after its key was withdrawn.
+  Result<void> write(NodeId node, HandleId handle, std::uint64_t offset, ByteView data, bool kill_privileges,
+                     bool from_page_cache = false);
   Result<void> flush(NodeId node, HandleId handle);
   void release(NodeId node, HandleId handle);
   Result<void> sync(NodeId node, HandleId handle, bool data_only);
-  Result<void> allocate(NodeId node, HandleId handle, int mode, std::uint64_t offset, std::uint64_t size);
+  Result<void> allocate(NodeId node, HandleId handle, int mode, std::uint64_t offset, std::uint64_t size,
+                        bool kill_privileges = false);
   Result<std::uint64_t> seek(NodeId node, HandleId handle, std::uint64_t offset, int whence);
   Result<std::size_t> copy_range(NodeId from, HandleId from_handle, std::uint64_t from_offset, NodeId to,
-                                 HandleId to_handle, std::uint64_t to_offset, std::size_t size);
+                                 HandleId to_handle, std::uint64_t to_offset, std::size_t size,
+                                 bool kill_privileges = false);
 
   Result<HandleId> open_directory(NodeId node);
   // Offset 0 starts (and reads the directory anew); offsets stay valid while the handle is open.
-  Result<void> read_directory(NodeId node, HandleId handle, std::uint64_t offset, bool plus, const DirectorySink& sink);
+  Result<void> read_directory(NodeId node, HandleId handle, std::uint64_t offset, bool plus,
+                              const DirectorySink& sink);
   void release_directory(NodeId node, HandleId handle);
   Result<void> sync_directory(NodeId node);
 
   Result<struct statvfs> stat_file_system();
-  Result<void> set_xattr(NodeId node, const std::string& name, ByteView value, int flags);
+  // kill_set_group_id: an ACL set by somebody outside the file's group (FUSE_SETXATTR_ACL_KILL_SGID).
+  Result<void> set_xattr(NodeId node, const std::string& name, ByteView value, int flags,
+                         bool kill_set_group_id = false);
   Result<Bytes> get_xattr(NodeId node, const std::string& name);
   Result<std::vector<std::string>> list_xattr(NodeId node);
   Result<void> remove_xattr(NodeId node, const std::string& name);
 
   Result<FileInformation> information(NodeId node);
   FileSystemFigures figures() const;
+  // Wipes the keys of files whose key is refused or expired and whose grace is over; lets the kernel forget
+  // cold nodes.
+  void maintain();
   // At unmount: writes the state slots of all files still open. No operation may run or follow.
   void shut_down();
 
  private:
-  struct State;
+  class State;
   explicit FileSystem(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };
