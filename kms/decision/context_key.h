@@ -57,14 +57,13 @@ enum class ContextKeyName : std::uint8_t {
   kTagKeys,
   kTokenIssueTime,
   kMultiFactorAuthPresent,
-  kMultiFactorAuthAge,
   kRequestedRegion,
   kResourceAccount,
 };
 
 struct ContextKey {
   ContextKeyName name = ContextKeyName::kUnknown;
-  std::string part;  // lower case: what follows "kms:EncryptionContext:" or "aws:PrincipalTag/"
+  std::string part;  // what follows "kms:EncryptionContext:" or "aws:PrincipalTag/"
   std::string text;  // as written, for people
 };
 
@@ -94,8 +93,8 @@ class ContextValues {
   void set_number(std::int64_t value);
   void set_time(std::int64_t milliseconds);
   void add(std::string_view value);
-  void set_tag(const Tags* tags, std::string_view lower_name);
-  bool set_from_key(ContextKeyName name, const KeyFacts& key);
+  void set_tag(const Tags* tags, std::string_view name);
+  void set_from_key(ContextKeyName name, const KeyFacts& key);
   void set_from_grant(ContextKeyName name, const Grant& grant);
   void set_from_caller(ContextKeyName name, const Request& request);
   void set_from_call(ContextKeyName name, const Request& request);

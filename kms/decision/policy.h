@@ -59,6 +59,9 @@ struct Policy {
   void bind_principals(const std::map<std::string, std::string>& unique_ids);
 };
 
+// Pure and bounded: the text is at most 32 KiB, and duplicate names in it are refused.
 Result<Policy> parse_policy(std::string_view text, PolicyUse use);
+
+inline constexpr char kMalformedPolicy[] = "MalformedPolicyDocumentException";
 
 }  // namespace kmsfs::kms
