@@ -67,11 +67,13 @@ Result<std::string> NameCipher::decrypt(const DirectoryId& directory, std::strin
       return damaged("the side file of a long name is missing or cut short");
     if (side_content.size() > base64url_size(kMaxSealed))
       return damaged("the side file of a long name is too long");
-    if (entry.substr(std::string_view(kLongEntryPrefix).size()) != hash_of(side_content))
+    if (entry.substr(std::string_view(kLongEntryPrefix).size()) != hash_of(side_content)) {
       return damaged("the side file is not that of this name");
+    }
     full_form = side_content;
+  } else if (entry.size() > kMaxEntry) {
+    return damaged("too long for an entry");
   }
-  if (full_form.size() > base64url_size(kMaxSealed)) return damaged("too long for a stored name");
 
   auto sealed = from_base64url(full_form);
   if (!sealed || sealed->size() <= AesSiv::kOverhead) return damaged("not a stored name");

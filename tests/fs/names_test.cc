@@ -188,6 +188,10 @@ TEST_F(Names, AShortNameStoredAsALongOneIsCorrupt) {
   expect_corrupt(long_entry_of(longest_short), longest_short);
 }
 
+TEST_F(Names, ALongNameStoredAsAShortOneIsCorrupt) {
+  expect_corrupt(sealed_without_rules(std::string(176, 'n')), {});
+}
+
 TEST_F(Names, NoPlainNameIsStoredAsOneOfOurs) {
   for (const char* name :
        {kVolumeDirectory, kDirectoryIdFile, ".kmsfs-long.x", ".kmsfs-name.x", ".kmsfs-tmp.x"}) {
