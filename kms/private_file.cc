@@ -21,14 +21,16 @@ Result<UniqueFd> open_checked(const std::string& path, std::string_view what, in
   struct stat status {};
   if (::fstat(fd.get(), &status) != 0) return Error::from_errno(errno, named);
   if ((status.st_mode & S_IFMT) != type) {
-    return error(Kind::kInvalid, named + (type == S_IFDIR ? " is not a directory" : " is not a regular file"));
+    return error(Kind::kInvalid,
+                 named + (type == S_IFDIR ? " is not a directory" : " is not a regular file"));
   }
   if (status.st_uid != ::geteuid()) {
     return error(Kind::kDenied, named + " belongs to uid " + std::to_string(status.st_uid) + ", not to uid " +
                                     std::to_string(::geteuid()) + "; it must be your own");
   }
   if ((status.st_mode & 077) != 0) {
-    return error(Kind::kDenied, named + " is open to others; run: chmod " + std::string(right_mode) + " " + path);
+    return error(Kind::kDenied,
+                 named + " is open to others; run: chmod " + std::string(right_mode) + " " + path);
   }
   return fd;
 }
@@ -46,7 +48,8 @@ Result<UniqueFd> open_private_directory(const std::string& path, std::string_vie
 Result<void> make_private_directory(const std::string& path) {
   for (std::size_t slash = path.find('/', 1);; slash = path.find('/', slash + 1)) {
     const std::string part = path.substr(0, slash);
-    if (::mkdir(part.c_str(), 0700) != 0 && errno != EEXIST) return Error::from_errno(errno, "making " + part);
+    if (::mkdir(part.c_str(), 0700) != 0 && errno != EEXIST)
+      return Error::from_errno(errno, "making " + part);
     if (slash == std::string::npos) return {};
   }
 }

@@ -1,8 +1,8 @@
 // Files and directories that nobody else may read: opened only if that is so.
 //
-// Always: never through a symbolic link at the last component; regular files and directories only; owned by the
-// caller's effective uid; no permission for group and others. Otherwise kDenied, with a text that says what to change.
-// Threads: any.
+// Always: never through a symbolic link at the last component; regular files and directories only; owned by
+// the caller's effective uid; no permission for group and others. Otherwise kDenied, with a text that says
+// what to change. Threads: any.
 #pragma once
 
 #include <string>

@@ -36,9 +36,10 @@ struct SealRecord {
 
   Json parameters() const {
     if (kind == SealKind::kKeyFile) return Json{{"kind", "keyfile"}};
-    return Json{{"kind", "passphrase"},
-                {"argon2id",
-                 {{"memory_kib", memory_kib}, {"passes", passes}, {"lanes", lanes}, {"salt", to_base64(salt)}}}};
+    return Json{
+        {"kind", "passphrase"},
+        {"argon2id",
+         {{"memory_kib", memory_kib}, {"passes", passes}, {"lanes", lanes}, {"salt", to_base64(salt)}}}};
   }
   std::string text() const {
     Json json = parameters();
@@ -94,8 +95,8 @@ std::optional<SealRecord> parse(std::string_view text) {
   return record;
 }
 
-// Argon2's working memory is far larger than locked memory and cannot live there. It is kept out of core files and of
-// children, locked where the limit allows it, and wiped.
+// Argon2's working memory is far larger than locked memory and cannot live there. It is kept out of core
+// files and of children, locked where the limit allows it, and wiped.
 int map_working_memory(std::uint8_t** memory, std::size_t size) {
   void* at = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   if (at == MAP_FAILED) return ARGON2_MEMORY_ALLOCATION_ERROR;
@@ -156,8 +157,8 @@ Result<SealKey> read_key_file(const std::string& directory) {
   return key;
 }
 
-// Complete or not there: written aside and linked into place. One that is there already (of an attempt that did not
-// come to its end, or of one that runs beside this) is taken as it is.
+// Complete or not there: written aside and linked into place. One that is there already (of an attempt that
+// did not come to its end, or of one that runs beside this) is taken as it is.
 Result<SealKey> make_key_file(const std::string& directory) {
   const std::string path = key_file_path(directory);
   if (::access(path.c_str(), F_OK) == 0) return read_key_file(directory);
@@ -179,11 +180,12 @@ Result<SealKey> make_key_file(const std::string& directory) {
 
 Result<SealKey> ask_and_stretch(const SealRecord& record, const PassphraseSource& source, PassphraseUse use) {
   if (!source) {
-    return error(Kind::kInvalid,
-                 use == PassphraseUse::kNewSeal
-                     ? "no seal was chosen for the new key store: give a passphrase (on a terminal or with "
-                       "--passphrase-file FILE), or choose --seal keyfile"
-                     : "the key store is sealed by a passphrase: give --passphrase-file FILE, or run on a terminal");
+    return error(
+        Kind::kInvalid,
+        use == PassphraseUse::kNewSeal
+            ? "no seal was chosen for the new key store: give a passphrase (on a terminal or with "
+              "--passphrase-file FILE), or choose --seal keyfile"
+            : "the key store is sealed by a passphrase: give --passphrase-file FILE, or run on a terminal");
   }
   auto passphrase = source(use);
   if (!passphrase) return std::move(passphrase).error();
@@ -203,8 +205,9 @@ Result<SealedRoot> seal_new_root(const std::string& directory, ByteView store_id
     record.salt.resize(kSaltSize);
     random_bytes(record.salt);
   }
-  auto key = options.kind == SealKind::kKeyFile ? make_key_file(directory)
-                                                : ask_and_stretch(record, passphrase, PassphraseUse::kNewSeal);
+  auto key = options.kind == SealKind::kKeyFile
+                 ? make_key_file(directory)
+                 : ask_and_stretch(record, passphrase, PassphraseUse::kNewSeal);
   if (!key) return std::move(key).error();
   auto root = RootKey::random();
   if (!root) return std::move(root).error();
@@ -220,13 +223,15 @@ Result<RootKey> unseal_root(const std::string& directory, ByteView store_id, std
   const auto record = parse(record_text);
   if (!record) return error(Kind::kCorrupt, "the seal of the key store " + directory + " is damaged");
   const bool by_file = record->kind == SealKind::kKeyFile;
-  auto key = by_file ? read_key_file(directory) : ask_and_stretch(*record, passphrase, PassphraseUse::kUnseal);
+  auto key =
+      by_file ? read_key_file(directory) : ask_and_stretch(*record, passphrase, PassphraseUse::kUnseal);
   if (!key) return std::move(key).error();
   auto wrap = Xaes256Gcm::make(*key);
   if (!wrap) return std::move(wrap).error();
   auto root = RootKey::make();
   if (!root) return root;
-  if (auto opened = wrap->open(record->associated_data(store_id), record->sealed_root, root->fill()); !opened) {
+  if (auto opened = wrap->open(record->associated_data(store_id), record->sealed_root, root->fill());
+      !opened) {
     if (opened.error().kind != Kind::kCorrupt) return std::move(opened).error();
     if (by_file) {
       return error(Kind::kCorrupt, "the key file " + key_file_path(directory) + " is not this store's");

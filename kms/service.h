@@ -16,6 +16,7 @@
 
 #include "core/clock.h"
 #include "core/log.h"
+#include "kms/operations.h"
 #include "kms/passphrase.h"
 #include "kms/requests.h"
 #include "kms/seal.h"
@@ -68,6 +69,9 @@ class Service {
 
  private:
   explicit Service(std::unique_ptr<Engine> engine);
+  Result<Done> set_state(Operation operation, KeyState state, const Invocation& from,
+                         const KeyRequest& request);
+
   std::unique_ptr<Engine> engine_;
   std::unique_ptr<Administration> administration_;
 };

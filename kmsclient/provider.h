@@ -38,10 +38,11 @@ struct KmsSetup {
   kms::SealOptions seal;
 };
 struct KmsSetupReport {
-  std::string uri;          // with the default filled in
-  bool store_made = false;  // by this call
-  std::string principal;    // ARN of this uid's user
-  std::string key_arn;      // what alias/aws/kmsfs stands for
+  std::string uri;           // with the default filled in
+  bool store_made = false;   // by this call
+  std::string principal;     // ARN of this uid's user
+  std::string key_arn;       // what alias/aws/kmsfs stands for
+  std::unique_ptr<Kms> kms;  // opened as that principal: a passphrase is asked for once
 };
 Result<KmsSetupReport> set_up_kms(const KmsSetup& setup, const Clock& clock, Logger logger);
 

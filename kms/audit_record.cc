@@ -1,0 +1,213 @@
+#include "kms/audit_record.h"
+
+#include <array>
+#include <charconv>
+#include <chrono>
+#include <cstdio>
+
+#include "kms/names.h"
+
+namespace kmsfs::kms {
+
+namespace {
+
+constexpr std::string_view kSequence = "{\"sequence\":";
+constexpr std::string_view kPrevious = ",\"previousHash\":\"";
+
+// The length of the well-formed UTF-8 sequence at the start of `text`; 0 if there is none.
+std::size_t utf8_length(std::string_view text) {
+  const auto at = [&](std::size_t i) { return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U; };
+  const auto continues = [&](std::size_t i) { return (at(i) & 0xc0) == 0x80; };
+  const unsigned lead = at(0);
+  if (lead < 0x80) return 1;
+  if (lead >= 0xc2 && lead <= 0xdf) return continues(1) ? 2 : 0;
+  if (lead >= 0xe0 && lead <= 0xef) {
+    const bool overlong = lead == 0xe0 && at(1) < 0xa0;
+    const bool surrogate = lead == 0xed && at(1) >= 0xa0;
+    return continues(1) && continues(2) && !overlong && !surrogate ? 3 : 0;
+  }
+  if (lead >= 0xf0 && lead <= 0xf4) {
+    const bool overlong = lead == 0xf0 && at(1) < 0x90;
+    const bool too_large = lead == 0xf4 && at(1) >= 0x90;
+    return continues(1) && continues(2) && continues(3) && !overlong && !too_large ? 4 : 0;
+  }
+  return 0;
+}
+
+void append_quoted(std::string& out, std::string_view text) {
+  out += '"';
+  while (!text.empty()) {
+    const auto c = static_cast<unsigned char>(text.front());
+    if (c == '"' || c == '\\') {
+      out += '\\';
+      out += text.front();
+      text.remove_prefix(1);
+    } else if (c < 0x20 || c == 0x7f) {
+      std::array<char, 8> escaped{};
+      std::snprintf(escaped.data(), escaped.size(), "\\u%04x", c);
+      out += escaped.data();
+      text.remove_prefix(1);
+    } else if (const std::size_t length = utf8_length(text); length > 0) {
+      out += text.substr(0, length);
+      text.remove_prefix(length);
+    } else {
+      out += "\xef\xbf\xbd";
+      text.remove_prefix(1);
+    }
+  }
+  out += '"';
+}
+
+std::string iso_time(std::int64_t milliseconds) {
+  using namespace std::chrono;
+  const auto at =
+      floor<seconds>(sys_time<std::chrono::milliseconds>(std::chrono::milliseconds(milliseconds)));
+  const auto day = floor<days>(at);
+  const year_month_day date(day);
+  const hh_mm_ss time(at - day);
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%04d-%02u-%02uT%02d:%02d:%02dZ", static_cast<int>(date.year()),
+                static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
+                static_cast<int>(time.hours().count()), static_cast<int>(time.minutes().count()),
+                static_cast<int>(time.seconds().count()));
+  return text.data();
+}
+
+void write_identity(JsonWriter& json, const AuditRecord::Identity& identity) {
+  json.begin("userIdentity").text("type", identity.type);
+  const auto if_known = [&](std::string_view name, std::string_view value) {
+    if (!value.empty()) json.text(name, value);
+  };
+  if_known("principalId", identity.principal_id);
+  if_known("arn", identity.arn);
+  if_known("accountId", identity.account);
+  if_known("accessKeyId", identity.access_key_id);
+  if_known("userName", identity.user_name);
+  json.end();
+}
+
+}  // namespace
+
+void JsonWriter::member(std::string_view name) {
+  if (!first_) out_ += ',';
+  first_ = false;
+  if (name.empty()) return;
+  append_quoted(out_, name);
+  out_ += ':';
+}
+
+JsonWriter& JsonWriter::begin(std::string_view name) {
+  member(name);
+  out_ += '{';
+  first_ = true;
+  return *this;
+}
+JsonWriter& JsonWriter::end() {
+  out_ += '}';
+  first_ = false;
+  return *this;
+}
+JsonWriter& JsonWriter::begin_list(std::string_view name) {
+  member(name);
+  out_ += '[';
+  first_ = true;
+  return *this;
+}
+JsonWriter& JsonWriter::end_list() {
+  out_ += ']';
+  first_ = false;
+  return *this;
+}
+JsonWriter& JsonWriter::text(std::string_view name, std::string_view value) {
+  member(name);
+  append_quoted(out_, value);
+  return *this;
+}
+JsonWriter& JsonWriter::number(std::string_view name, std::int64_t value) {
+  member(name);
+  out_ += std::to_string(value);
+  return *this;
+}
+JsonWriter& JsonWriter::boolean(std::string_view name, bool value) {
+  member(name);
+  out_ += value ? "true" : "false";
+  return *this;
+}
+JsonWriter& JsonWriter::null(std::string_view name) {
+  member(name);
+  out_ += "null";
+  return *this;
+}
+JsonWriter& JsonWriter::texts(std::string_view name, const EncryptionContext& pairs) {
+  member(name);
+  out_ += '{';
+  bool first = true;
+  for (const auto& [key, value] : pairs) {
+    if (!first) out_ += ',';
+    first = false;
+    append_quoted(out_, key);
+    out_ += ':';
+    append_quoted(out_, value);
+  }
+  out_ += '}';
+  return *this;
+}
+
+std::string audit_line(const AuditRecord& record, const ChainPosition& after) {
+  std::string line;
+  line.reserve(1280);
+  line.append(kSequence).append(std::to_string(after.sequence + 1));
+  line.append(kPrevious).append(to_hex(after.hash)).append("\"");
+  std::string rest;
+  rest.reserve(1024);
+  JsonWriter json(rest);
+  json.text("eventVersion", "1.09");
+  write_identity(json, record.identity);
+  json.text("eventTime", iso_time(record.time_ms)).text("eventSource", record.source);
+  json.text("eventName", record.event).text("awsRegion", record.region);
+  json.text("sourceIPAddress", record.source_ip.empty() ? std::string_view("local") : record.source_ip);
+  json.text("userAgent", record.user_agent);
+  if (!record.error_code.empty()) {
+    json.text("errorCode", record.error_code).text("errorMessage", record.error_message);
+  }
+  rest.append(",\"requestParameters\":").append(record.request_parameters);
+  rest.append(",\"responseElements\":").append(record.response_elements);
+  const std::string event_id = new_uuid();
+  json.text("requestID", event_id).text("eventID", event_id).boolean("readOnly", record.read_only);
+  json.begin_list("resources");
+  for (const auto& resource : record.resources) {
+    json.begin()
+        .text("accountId", resource.account)
+        .text("type", resource.type)
+        .text("ARN", resource.arn)
+        .end();
+  }
+  json.end_list();
+  json.text("eventType", record.event_type).boolean("managementEvent", true);
+  json.text("recipientAccountId", record.identity.account).text("eventCategory", "Management");
+  line.append(",").append(rest).append("}\n");
+  return line;
+}
+
+bool read_chain(std::string_view line, std::uint64_t& sequence, Sha256& previous) {
+  if (!line.starts_with(kSequence) || line.back() != '}') return false;
+  const char* const end = line.data() + line.size();
+  const auto [after, failed] = std::from_chars(line.data() + kSequence.size(), end, sequence);
+  if (failed != std::errc() || sequence == 0) return false;
+  std::string_view rest(after, static_cast<std::size_t>(end - after));
+  if (!rest.starts_with(kPrevious)) return false;
+  rest.remove_prefix(kPrevious.size());
+  auto hash = from_hex(rest.substr(0, 64));
+  if (!hash || hash->size() != previous.size() || !rest.substr(64).starts_with("\",")) return false;
+  std::copy(hash->begin(), hash->end(), previous.begin());
+  return true;
+}
+
+bool read_position(std::string_view line, ChainPosition& position) {
+  Sha256 previous{};
+  if (!read_chain(line, position.sequence, previous)) return false;
+  position.hash = sha256(as_bytes(line));
+  return true;
+}
+
+}  // namespace kmsfs::kms

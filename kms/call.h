@@ -1,0 +1,71 @@
+// One call on its way through the KMS: who calls, resolve the key, decide, check its state.
+//
+// Every operation goes this way; what it does with the key then is the operation's own (kms/service.cc).
+// Always: a key that authorised_key() returns was decided upon for this caller, action and encryption
+// context, and is in a state that the operation allows. What was resolved stands in the record, also when it
+// is refused. Threads: one.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <string>
+
+#include "kms/engine.h"
+#include "kms/operations.h"
+#include "kms/requests.h"
+
+namespace kmsfs::kms {
+
+class Call {
+ public:
+  Call(Engine& engine, const OperationFacts& facts, const Invocation& from, const Transaction& transaction,
+       AuditRecord& record);
+
+  // Who calls; first of all. kDenied for a principal that the store does not know.
+  Result<void> identify();
+
+  struct Use {
+    std::string_view action = {};  // empty: the operation's own
+    const EncryptionContext* context = nullptr;
+    std::optional<bool> reencrypt_on_same_key = {};
+  };
+  using Key = std::shared_ptr<const LoadedKey>;
+
+  Result<Key> authorised_key(std::string_view name, const Use& use);
+  // The key that a blob names; if `name` is not empty, it must be that one.
+  Result<Key> authorised_key_of_blob(ByteView blob, std::string_view name, const Use& use);
+  // For operations on no key, and on aliases: identity policies decide.
+  Result<void> authorise_without_key(std::string_view resource);
+  // May the caller still change the policy of a key that has this one?
+  Result<void> check_lockout(const KeyFacts& key, const Policy& policy);
+
+  // Finds, without deciding.
+  Result<Key> resolve(std::string_view name);
+
+  Engine& engine() { return engine_; }
+  const Transaction& transaction() const { return transaction_; }
+  AuditRecord& record() { return record_; }
+  const Caller& caller() const { return *caller_; }
+
+ private:
+  Request request(std::string_view action, std::string_view resource,
+                  std::string_view resource_account) const;
+  PolicySet policies(const Policy* resource_policy) const;
+  Result<void> authorise(const LoadedKey& key, const Use& use);
+  Result<void> check_state(const LoadedKey& key) const;
+  Error not_there(const KeyName& name, std::string_view text) const;
+  void add_resource(const LoadedKey& key);
+
+  Engine& engine_;
+  const OperationFacts& facts_;
+  const Invocation& from_;
+  const Transaction& transaction_;
+  AuditRecord& record_;
+  Circumstances circumstances_;
+  std::shared_ptr<const LoadedPrincipal> principal_;
+  Caller root_;                     // if the caller is an account's root
+  const Caller* caller_ = nullptr;  // after identify()
+  std::string request_alias_;       // the alias by which the key was named last
+};
+
+}  // namespace kmsfs::kms

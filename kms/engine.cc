@@ -1,0 +1,277 @@
+#include "kms/engine.h"
+
+#include <array>
+#include <utility>
+
+#include "core/ids.h"
+#include "kms/errors.h"
+#include "kms/private_file.h"
+
+namespace kmsfs::kms {
+
+namespace {
+
+constexpr std::string_view kFormat = "1";
+constexpr std::size_t kMostKept = 4096;  // parsed records; beyond it they are parsed again
+constexpr std::size_t kWrappedMaterialSize = Material::kSize + Xaes256Gcm::kOverhead;
+
+using StoreId = Id<struct StoreIdTag>;
+
+Result<std::string> meta(const Transaction& transaction, std::string_view name) {
+  auto value = transaction.get(Table::kMeta, as_bytes(name));
+  if (!value) return std::move(value).error();
+  return *value ? std::string(as_text(**value)) : std::string();
+}
+
+std::array<std::byte, 32> material_name(const KeyId& key, const MaterialId& material) {
+  std::array<std::byte, 32> name{};
+  std::copy(key.bytes.begin(), key.bytes.end(), name.begin());
+  std::copy(material.bytes.begin(), material.bytes.end(), name.begin() + 16);
+  return name;
+}
+
+Bytes material_aad(const std::array<std::byte, 32>& name) {
+  constexpr std::string_view label = "kmsfs kms material 1";
+  Bytes aad(label.size() + name.size());
+  ByteWriter out(aad);
+  out.bytes(as_bytes(label));
+  out.bytes(name);
+  return aad;
+}
+
+}  // namespace
+
+void tell_error(AuditRecord& record, const Error& error) {
+  record.error_code = error.code != nullptr ? std::string_view(error.code) : to_string(error.kind);
+  record.error_message = error.text;
+}
+
+Result<bool> Engine::has_store(const std::string& directory) {
+  if (!Store::exists(directory)) return false;
+  auto store = Store::open(directory);
+  if (!store) return std::move(store).error();
+  auto transaction = (*store)->read();
+  if (!transaction) return std::move(transaction).error();
+  auto format = meta(**transaction, "format");
+  if (!format) return std::move(format).error();
+  return !format->empty();
+}
+
+Result<void> Engine::create_store(const std::string& directory, const SealOptions& seal,
+                                  const std::string& region, const PassphraseSource& passphrase) {
+  const Error exists = error(Kind::kExists, "there is a key store in " + directory + " already");
+  if (!is_region(region)) {
+    return error(Kind::kInvalid,
+                 "the region '" + region + "' is not made of lower-case letters, digits and '-'");
+  }
+  KMSFS_TRY(make_private_directory(directory));
+  auto has = has_store(directory);
+  if (!has) return std::move(has).error();
+  if (*has) return exists;
+  auto store = Store::open(directory);
+  if (!store) return std::move(store).error();
+  // The passphrase is asked for before the store's writer is taken: people are slow.
+  const auto id = StoreId::random();
+  auto sealed = seal_new_root(directory, id.view(), seal, passphrase);
+  if (!sealed) return std::move(sealed).error();
+  auto transaction = (*store)->write();
+  if (!transaction) return std::move(transaction).error();
+  auto format = meta(**transaction, "format");
+  if (!format) return std::move(format).error();
+  if (!format->empty()) return exists;
+  KMSFS_TRY((*transaction)->put(Table::kMeta, as_bytes("format"), as_bytes(kFormat)));
+  KMSFS_TRY((*transaction)->put(Table::kMeta, as_bytes("id"), as_bytes(id.hex())));
+  KMSFS_TRY((*transaction)->put(Table::kMeta, as_bytes("region"), as_bytes(region)));
+  KMSFS_TRY((*transaction)->put(Table::kMeta, as_bytes("seal"), as_bytes(sealed->record)));
+  return (*transaction)->commit();
+}
+
+Result<std::unique_ptr<Engine>> Engine::open(const std::string& directory, const PassphraseSource& passphrase,
+                                             const Clock& clock, Logger logger) {
+  auto has = has_store(directory);
+  if (!has) return std::move(has).error();
+  if (!*has)
+    return error(Kind::kNotFound, "there is no key store in " + directory + "; kmsfs init makes one");
+  auto store = Store::open(directory);
+  if (!store) return std::move(store).error();
+  std::string format, id_text, region, seal;
+  {
+    auto transaction = (*store)->read();
+    if (!transaction) return std::move(transaction).error();
+    for (auto [name, into] :
+         {std::pair{"format", &format}, {"id", &id_text}, {"region", &region}, {"seal", &seal}}) {
+      auto value = meta(**transaction, name);
+      if (!value) return std::move(value).error();
+      *into = std::move(*value);
+    }
+  }
+  if (format != kFormat) {
+    return error(Kind::kUnsupported, "the key store in " + directory + " has format " + format +
+                                         "; this version knows format 1 only");
+  }
+  auto id = StoreId::parse_hex(id_text);
+  if (!id || !is_region(region))
+    return error(Kind::kCorrupt, "the key store in " + directory + " is damaged");
+  auto root_key = unseal_root(directory, id->view(), seal, passphrase);
+  if (!root_key) return std::move(root_key).error();
+  auto root = Xaes256Gcm::make(*root_key);
+  if (!root) return std::move(root).error();
+  auto audit = AuditLog::open(directory, logger);
+  if (!audit) return std::move(audit).error();
+  return std::unique_ptr<Engine>(new Engine(std::move(*store), std::move(*audit), std::move(*root),
+                                            std::move(region), clock, std::move(logger)));
+}
+
+Engine::Engine(std::unique_ptr<Store> store, std::unique_ptr<AuditLog> audit, Xaes256Gcm root,
+               std::string region, const Clock& clock, Logger logger)
+    : store_(std::move(store)),
+      audit_(std::move(audit)),
+      root_(std::move(root)),
+      region_(std::move(region)),
+      clock_(clock),
+      logger_(std::move(logger)) {}
+
+std::int64_t Engine::now_ms() const {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(clock_.wall_time()).count();
+}
+
+template <typename Loaded, typename Load>
+Result<std::shared_ptr<const Loaded>> Engine::load(const Transaction& transaction, Table table, ByteView name,
+                                                   Load parse) {
+  auto stored = transaction.get(table, name);
+  if (!stored) return internal_failure(std::move(stored).error());
+  if (!*stored) return std::shared_ptr<const Loaded>();
+  auto generation = generation_of(**stored);
+  if (!generation) return std::move(generation).error();
+  std::string place(1, static_cast<char>(table));
+  place += as_text(name);
+  auto kept = cache_.read([&](const Cache& cache) {
+    const auto found = cache.find(place);
+    return found != cache.end() && found->second.generation == *generation ? found->second.loaded : nullptr;
+  });
+  if (kept) return std::static_pointer_cast<const Loaded>(kept);
+  Result<Loaded> parsed = parse(**stored);
+  if (!parsed) return std::move(parsed).error();
+  auto loaded = std::make_shared<const Loaded>(std::move(*parsed));
+  cache_.write([&](Cache& cache) {
+    if (cache.size() >= kMostKept) cache.clear();
+    cache[place] = Kept{*generation, loaded};
+  });
+  return loaded;
+}
+
+Result<std::shared_ptr<const LoadedKey>> Engine::key(const Transaction& transaction, const KeyId& id) {
+  return load<LoadedKey>(transaction, Table::kKeys, id.view(), [&](ByteView stored) -> Result<LoadedKey> {
+    auto record = parse_key_record(stored);
+    if (!record) return std::move(record).error();
+    return load_key(std::move(*record), region_);
+  });
+}
+
+Result<std::shared_ptr<const LoadedPrincipal>> Engine::principal(const Transaction& transaction,
+                                                                 const std::string& arn) {
+  return load<LoadedPrincipal>(transaction, Table::kPrincipals, as_bytes(arn),
+                               [](ByteView stored) -> Result<LoadedPrincipal> {
+                                 auto record = parse_principal_record(stored);
+                                 if (!record) return std::move(record).error();
+                                 return load_principal(std::move(*record));
+                               });
+}
+
+Result<Material> Engine::material(const Transaction& transaction, const KeyId& key,
+                                  const MaterialId& material) const {
+  const auto name = material_name(key, material);
+  auto wrapped = transaction.get(Table::kMaterials, name);
+  if (!wrapped) return internal_failure(std::move(wrapped).error());
+  if (!*wrapped) return invalid_ciphertext();
+  const Error damaged =
+      internal_failure(error(Kind::kUnavailable, "the key store holds damaged key material"));
+  if ((*wrapped)->size() != kWrappedMaterialSize) return damaged;
+  auto plain = Material::make();
+  if (!plain) return plain;
+  if (auto opened = root_.open(material_aad(name), **wrapped, plain->fill()); !opened) {
+    return opened.error().kind == Kind::kCorrupt ? damaged : std::move(opened).error();
+  }
+  return plain;
+}
+
+Result<MaterialId> Engine::add_material(WriteTransaction& transaction, const KeyId& key) const {
+  const auto id = MaterialId::random();
+  const auto name = material_name(key, id);
+  auto plain = Material::random();
+  if (!plain) return std::move(plain).error();
+  std::array<std::byte, kWrappedMaterialSize> wrapped{};
+  KMSFS_TRY(root_.seal(material_aad(name), plain->reveal(), wrapped));
+  KMSFS_TRY(transaction.put(Table::kMaterials, name, wrapped));
+  return id;
+}
+
+// meta/last_change: sequence 8 ‖ line.
+Result<std::uint64_t> Engine::last_change(const Transaction& transaction) {
+  auto stored = transaction.get(Table::kMeta, as_bytes("last_change"));
+  if (!stored) return internal_failure(std::move(stored).error());
+  return *stored && (*stored)->size() >= 8 ? load_be64((*stored)->data()) : 0;
+}
+
+Result<AuditLog::Turn> Engine::take_turn(std::uint64_t& last_change) {
+  auto turn = audit_->take_turn();
+  if (!turn) return internal_failure(std::move(turn).error());
+  auto transaction = store_->read();
+  if (!transaction) return internal_failure(std::move(transaction).error());
+  auto changed = Engine::last_change(**transaction);
+  if (!changed) return std::move(changed).error();
+  last_change = *changed;
+  if (*changed > turn->position().sequence) {
+    auto stored = (*transaction)->get(Table::kMeta, as_bytes("last_change"));
+    if (!stored) return internal_failure(std::move(stored).error());
+    if (auto caught_up = turn->append(as_text((*stored)->subspan(8))); !caught_up) {
+      return internal_failure(std::move(caught_up).error());
+    }
+  }
+  return turn;
+}
+
+Result<bool> Engine::record_use(const AuditRecord& record, std::uint64_t last_change) {
+  std::uint64_t current = 0;
+  auto turn = take_turn(current);
+  if (!turn) return std::move(turn).error();
+  if (current != last_change) return false;
+  if (auto appended = turn->append(audit_line(record, turn->position())); !appended) {
+    return internal_failure(std::move(appended).error());
+  }
+  return true;
+}
+
+Result<void> Engine::change(AuditRecord& record, const Change& act) {
+  std::uint64_t last_change = 0;
+  auto turn = take_turn(last_change);
+  if (!turn) return std::move(turn).error();
+  // The record of a change must never be on disk without those before it.
+  if (auto synced = turn->sync(); !synced) return internal_failure(std::move(synced).error());
+  auto transaction = store_->write();
+  if (!transaction) return internal_failure(std::move(transaction).error());
+  if (auto acted = act(**transaction, record); !acted) {
+    transaction->reset();
+    tell_error(record, acted.error());
+    if (auto told = turn->append(audit_line(record, turn->position())); !told) {
+      return internal_failure(std::move(told).error());
+    }
+    return acted;
+  }
+  const std::string line = audit_line(record, turn->position());
+  Bytes stored(8 + line.size());
+  store_be64(stored.data(), turn->position().sequence + 1);
+  std::memcpy(stored.data() + 8, line.data(), line.size());
+  auto committed = (*transaction)->put(Table::kMeta, as_bytes("last_change"), stored);
+  if (committed) committed = (*transaction)->commit();
+  if (!committed) return internal_failure(std::move(committed).error());
+  auto appended = turn->append(line);
+  if (appended) appended = turn->sync();
+  if (!appended) {
+    // Done and recorded in the store; no key is used before the line is in the log.
+    logger_->warn("{}; the record of {} follows later", appended.error().text, record.event);
+  }
+  return {};
+}
+
+}  // namespace kmsfs::kms

@@ -1,0 +1,90 @@
+// What every call of the KMS stands on: the opened store, the root key, the audit log, and the rules that tie
+// a record to what it tells of.
+//
+// Always: record_use() puts a line into the log before an answer leaves, and only while no change came in
+// between that the decision did not see. change() writes the record of a change in the change's own
+// transaction; if the process dies before it reaches the log, the next turn of any process puts it there.
+// Lock order: the audit log's turn, then the store's writer.
+// Threads: any.
+#pragma once
+
+#include <functional>
+#include <memory>
+#include <string>
+#include <unordered_map>
+
+#include "core/clock.h"
+#include "core/guarded.h"
+#include "core/log.h"
+#include "core/xaes.h"
+#include "kms/audit_log.h"
+#include "kms/blob.h"
+#include "kms/records.h"
+#include "kms/seal.h"
+#include "kms/store.h"
+
+namespace kmsfs::kms {
+
+class Engine {
+ public:
+  static Result<void> create_store(const std::string& directory, const SealOptions& seal,
+                                   const std::string& region, const PassphraseSource& passphrase);
+  static Result<bool> has_store(const std::string& directory);
+  static Result<std::unique_ptr<Engine>> open(const std::string& directory,
+                                              const PassphraseSource& passphrase, const Clock& clock,
+                                              Logger logger);
+
+  const std::string& region() const { return region_; }
+  std::int64_t now_ms() const;
+
+  // nullptr: not there.
+  Result<std::shared_ptr<const LoadedKey>> key(const Transaction& transaction, const KeyId& id);
+  Result<std::shared_ptr<const LoadedPrincipal>> principal(const Transaction& transaction,
+                                                           const std::string& arn);
+
+  // invalid_ciphertext() if the key never had that material.
+  Result<Material> material(const Transaction& transaction, const KeyId& key,
+                            const MaterialId& material) const;
+  Result<MaterialId> add_material(WriteTransaction& transaction, const KeyId& key) const;
+
+  Result<std::unique_ptr<ReadTransaction>> read() const { return store_->read(); }
+
+  // The sequence of the last change's record: what a decision rests on, as far as the store goes.
+  static Result<std::uint64_t> last_change(const Transaction& transaction);
+  // False: the store changed since `last_change`; nothing was recorded, decide again.
+  Result<bool> record_use(const AuditRecord& record, std::uint64_t last_change);
+
+  // `act` changes the store and fills in the record, or fails; then nothing is changed, and the record tells
+  // of that. Its error is what change() returns.
+  using Change = std::function<Result<void>(WriteTransaction&, AuditRecord&)>;
+  Result<void> change(AuditRecord& record, const Change& act);
+
+ private:
+  Engine(std::unique_ptr<Store> store, std::unique_ptr<AuditLog> audit, Xaes256Gcm root, std::string region,
+         const Clock& clock, Logger logger);
+  // A turn, with what an earlier one left behind put into the log; `last_change` as of now.
+  Result<AuditLog::Turn> take_turn(std::uint64_t& last_change);
+
+  template <typename Loaded, typename Load>
+  Result<std::shared_ptr<const Loaded>> load(const Transaction& transaction, Table table, ByteView name,
+                                             Load parse);
+
+  struct Kept {
+    Generation generation = 0;
+    std::shared_ptr<const void> loaded;
+  };
+  using Cache = std::unordered_map<std::string, Kept>;  // table and name → what was parsed
+
+  const std::unique_ptr<Store> store_;
+  const std::unique_ptr<AuditLog> audit_;
+  const Xaes256Gcm root_;  // wraps materials
+  const std::string region_;
+  const Clock& clock_;
+  const Logger logger_;
+  SharedGuarded<Cache> cache_;
+};
+
+// Puts the outcome into a record.
+void tell_error(AuditRecord& record, const Error& error);
+
+}  // namespace kmsfs::kms
