@@ -1,0 +1,48 @@
+// The commands of kmsfs, one file each: command_NAME.cc. main() parses and calls; a command returns how it
+// ended.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "cli/exit_codes.h"
+#include "cli/mount_options.h"
+
+namespace kmsfs::cli {
+
+enum class SealChoice { kNone, kKeyFile, kPassphrase };
+
+struct InitRequest {
+  std::string backing;
+  std::string kms_uri;
+  std::string kms_user;
+  std::string key = "alias/aws/kmsfs";
+  SealChoice seal = SealChoice::kNone;
+  std::string passphrase_file;
+  bool allow_unlocked_memory = false;
+};
+Outcome run_init(const InitRequest& request);
+
+// Returns when the mount stands (or, with `foreground`, when it has ended).
+Outcome run_mount(MountRequest request);
+
+struct UmountRequest {
+  std::string mountpoint;
+  bool lazy = false;
+  bool unguard = false;
+};
+Outcome run_umount(const UmountRequest& request);
+
+struct StatusRequest {
+  std::string mountpoint;  // empty: all
+  bool json = false;
+};
+Outcome run_status(const StatusRequest& request);
+
+struct InfoRequest {
+  std::vector<std::string> paths;
+  bool json = false;
+};
+Outcome run_info(const InfoRequest& request);
+
+}  // namespace kmsfs::cli
