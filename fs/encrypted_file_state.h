@@ -1,0 +1,64 @@
+// The inside of EncryptedFile: its state, and the steps that its operations are made of. For
+// encrypted_file*.cc alone.
+//
+// Always, between operations: unless must_cut, the backing size agrees with `size`. On disk: the slot says
+// clean only if it tells `size`, and then the last block holds zeros past the end.
+#pragma once
+
+#include <memory>
+#include <string_view>
+
+#include "fs/encrypted_file.h"
+#include "fs/encrypted_file_blocks.h"
+
+namespace kmsfs {
+
+// A gap this large becomes a hole; a smaller one is written, as sealed zeros.
+inline constexpr std::uint64_t kSparseGap = std::uint64_t{1} << 20;
+
+struct EncryptedFile::State {
+  // Reads and checks the state slot, and finds the size.
+  static Result<std::unique_ptr<State>> open(Disk& disk, UniqueFd fd, const Geometry& geometry,
+                                             FileHeader header, FileKeys keys, Recovery recovery);
+
+  State(Disk& disk, UniqueFd fd, const Geometry& geometry, FileHeader header, MacKey header_key);
+
+  // encrypted_file.cc
+  Result<void> write_slot(StateSlot next);
+  Result<void> mark_changing();  // before the first change of size
+  Result<void> make_sparse();    // durably, before the first hole
+  Result<void> mark_clean();
+  Result<void> settle();  // makes the backing size agree again
+  Result<void> cut(std::uint64_t new_size, std::uint64_t old_size);
+  Result<void> grow(std::uint64_t new_size, std::uint64_t offset, ByteView data);
+  Result<void> fill(std::uint64_t old_blocks, std::uint64_t new_blocks, std::uint64_t offset, ByteView data);
+  Result<void> truncate(std::uint64_t new_size);
+  Result<void> clear_tail();  // zeros past the end, in the last block
+  Result<void> check_usable(std::uint64_t offset, std::uint64_t length) const;
+  ZeroPages zero_pages() const { return slot.sparse || repairing ? ZeroPages::kHoles : ZeroPages::kCorrupt; }
+
+  // encrypted_file_ranges.cc
+  Result<void> write_zero_bytes(std::uint64_t offset, std::uint64_t end);
+  Result<void> make_hole(std::uint64_t first_block, std::uint64_t count, bool keep_allocated);
+  Result<void> clear_range(std::uint64_t offset, std::uint64_t end, bool keep_allocated);
+
+  // encrypted_file_recovery.cc
+  Result<void> repair();
+  Result<void> repair_tail_page();
+  Result<void> repair_unwritten_blocks();
+
+  Disk& disk;
+  const Geometry geometry;
+  const FileHeader header;  // without the key section
+  const MacKey header_key;
+  EncryptedFileBlocks blocks;
+  StateSlot slot;  // as it is on disk
+  std::uint64_t size = 0;
+  bool changed = false;     // by this object
+  bool tail_clear = false;  // known: the last block holds zeros past the end
+  bool must_cut = false;    // the backing size does not agree with `size`
+  bool repairing = false;   // zero pages are blocks that were never written
+  bool repaired = false;
+};
+
+}  // namespace kmsfs
