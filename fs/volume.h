@@ -48,6 +48,9 @@ class Volume {
   // kNotFound: not a volume (the text says so); kCorrupt: damaged; kUnsupported: newer; KMS errors pass as
   // they are.
   static Result<std::unique_ptr<Volume>> open(Disk& disk, int backing, Kms& kms);
+  // What create() and open() end with: the ciphers under this key, nothing read and nothing checked.
+  static Result<std::unique_ptr<Volume>> make(VolumeParameters parameters,
+                                              std::span<const std::byte, 32> volume_key);
   ~Volume();
 
   const VolumeParameters& parameters() const;
@@ -91,8 +94,6 @@ class Volume {
  private:
   struct State;
   explicit Volume(std::unique_ptr<State> state);
-  static Result<std::unique_ptr<Volume>> make(VolumeParameters parameters,
-                                              std::span<const std::byte, 32> volume_key);
   std::unique_ptr<State> state_;
 };
 

@@ -311,6 +311,28 @@ TEST_F(VolumeTest, ATargetChangedOrOfAnotherVolumeIsCorrupt) {
   EXPECT_EQ((*theirs)->open_target(stored).error().kind, Kind::kCorrupt);
 }
 
+// The samples of docs/FORMAT.md: what a writer of that format made must open, and come out the same where it
+// is deterministic.
+TEST_F(VolumeTest, SealedThingsAreThoseOfTheFormat) {
+  std::array<std::byte, 32> volume_key{};
+  for (std::size_t i = 0; i < volume_key.size(); ++i) volume_key[i] = static_cast<std::byte>(i);
+  VolumeParameters parameters;
+  parameters.id = *VolumeId::parse_hex("101112131415161718191a1b1c1d1e1f");
+  const auto sample = *Volume::make(std::move(parameters), volume_key);
+  const DirectoryId id = *DirectoryId::parse_hex("202122232425262728292a2b2c2d2e2f");
+
+  EXPECT_EQ(
+      to_hex(sample->seal_directory_id(id)),
+      "202122232425262728292a2b2c2d2e2fec9b285c6c01c4e6d656423aed5b594b22a4f1b531f5345c054d791a2ef05172");
+  EXPECT_EQ(sample->encrypt_name(id, "hello.txt")->entry, "yJDykg8Uz1e4oBiNCEwYezmZSJWYn3uEWg");
+  EXPECT_EQ(*sample->open_target("QEFCQ0RFRkdISUpLTE1OT1BRUlNUVVZXtcl_wBbd3g12mQrD0f-Py2RrIjI2lx_np9BIClqL"),
+            "/usr/share/doc");
+  EXPECT_EQ(*sample->seal_xattr_name(id.view(), "user.color"), "user.kmsfs.uVrCCMArDbFBJknyBfDqQCzebNmT");
+  const Bytes value =
+      *from_hex("404142434445464748494a4b4c4d4e4f5051525354555657d3da7a3428a2ccda2e274ed180351bc5902ab772");
+  EXPECT_EQ(as_text(*sample->open_xattr_value(id.view(), "user.color", value)), "blue");
+}
+
 class Attributes : public VolumeTest {
  protected:
   const std::unique_ptr<Volume> made_ = volume();
