@@ -14,9 +14,7 @@ using Json = nlohmann::ordered_json;
 
 constexpr std::string_view kFormatName = "kmsfs volume";
 constexpr std::string_view kPerFileMode = "per-file";
-constexpr std::uint32_t kSectorSize = 512;
-constexpr std::uint32_t kMinHeaderSize = 1024;
-constexpr std::uint32_t kMaxHeaderSize = kPageSize - kSectorSize;  // a block 0 has to fit behind it
+constexpr const char* kWrongHeaderSize = "header_size is not a multiple of 512 from 1024 to 3584";
 constexpr std::size_t kMaxAllowedKeys = 256;
 constexpr std::size_t kMaxKeyArnSize = 512;
 constexpr std::size_t kMaxKmsUriSize = 4096;
@@ -130,10 +128,7 @@ Result<void> check_keys(const VolumeParameters& parameters) {
 }
 
 Result<void> check(const VolumeParameters& parameters) {
-  const std::uint32_t header = parameters.header_size;
-  if (header < kMinHeaderSize || header > kMaxHeaderSize || header % kSectorSize != 0) {
-    return damaged("header_size is not a multiple of 512 from 1024 to 3584");
-  }
+  if (!Geometry::is_header_size(parameters.header_size)) return damaged(kWrongHeaderSize);
   if (all_zero(parameters.id.view())) return damaged("volume_id is zero");
   if (parameters.volume_key.blob.empty()) return damaged("volume_key.wrapped is empty");
   if (parameters.kms_uri.find('\0') != std::string::npos) return damaged("kms holds a NUL");
@@ -182,7 +177,7 @@ Result<VolumeFile> parse_members(const Json& document) {
 
   if (suite != kSuiteXaes256Gcm) return newer("suite " + std::to_string(suite) + " is not known");
   if (mode != kPerFileMode) return newer("mode \"" + mode + "\" is not known");
-  if (header_size > kMaxHeaderSize) return damaged("header_size is not a multiple of 512 from 1024 to 3584");
+  if (header_size > kMaxHeaderSize) return damaged(kWrongHeaderSize);
   parameters.header_size = static_cast<std::uint32_t>(header_size);
   KMSFS_TRY(parse_volume_key(volume_key, parameters.volume_key));
   auto volume_id = VolumeId::parse_hex(id);

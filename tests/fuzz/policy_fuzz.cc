@@ -1,10 +1,7 @@
 // Any bytes as a policy document: they parse, or are refused with a reason; what parses can be decided on.
-#include <cstddef>
-#include <cstdint>
-#include <cstdlib>
-#include <string_view>
-
 #include "kms/decision/decision.h"
+
+#include "tests/fuzz/fuzz.h"
 
 namespace {
 
@@ -26,17 +23,21 @@ void decide_on(const Policy& policy) {
   PolicySet policies;
   policies.resource_policy = &policy;
   const Explanation explanation = explain(request, policies);
-  if (explanation.summary.empty() || explanation.steps.size() != policy.statements.size()) std::abort();
+  kmsfs::fuzz::require(!explanation.summary.empty(), "every decision has a reason");
+  kmsfs::fuzz::require(explanation.steps.size() == policy.statements.size(), "every statement is explained");
 }
 
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
-  const std::string_view text(reinterpret_cast<const char*>(data), size);  // NOLINT
+  const auto text = kmsfs::as_text(kmsfs::fuzz::view(data, size));
   for (const PolicyUse use : {PolicyUse::kKey, PolicyUse::kIdentity, PolicyUse::kTrust}) {
     const auto policy = parse_policy(text, use);
-    if (!policy.ok() && policy.error().text.empty()) std::abort();
-    if (policy.ok()) decide_on(*policy);
+    if (policy.ok()) {
+      decide_on(*policy);
+    } else {
+      kmsfs::fuzz::require(policy.error().code != nullptr, "a refusal has an error code");
+    }
   }
   return 0;
 }

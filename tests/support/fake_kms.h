@@ -56,6 +56,15 @@ class FakeKmsServer {
     keys_.emplace(arn, std::move(key));
     return arn;
   }
+  // A key that is the same in every run: for volumes that are kept.
+  void import_key(const std::string& arn, const std::array<std::byte, 32>& master) {
+    std::lock_guard lock(mutex_);
+    Key key;
+    key.description.arn = arn;
+    key.description.key_id = arn.substr(arn.rfind('/') + 1);
+    key.master = master;
+    keys_.emplace(arn, std::move(key));
+  }
   void set_alias(const std::string& alias, const std::string& arn) {
     std::lock_guard lock(mutex_);
     aliases_[alias] = arn;

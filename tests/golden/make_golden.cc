@@ -1,0 +1,124 @@
+// make_golden DIRECTORY: makes the golden volume of the current format in an empty directory, and beside it
+// DIRECTORY.attributes, for version control keeps no extended attributes. Run once for a format, before its
+// release.
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include <cstdio>
+#include <fstream>
+
+#include "core/locked_memory.h"
+#include "fs/encrypted_file.h"
+#include "fs/volume.h"
+#include "tests/golden/golden.h"
+
+namespace kmsfs::golden {
+namespace {
+
+class Maker {
+ public:
+  explicit Maker(std::string path) : path_(std::move(path)) { add_golden_key(server_); }
+
+  Result<void> make() {
+    const UniqueFd root(::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    if (!root) return Error::from_errno(errno, path_);
+    auto volume = Volume::create(disk_, root.get(), kms_, kKeyArn, "local:/golden");
+    if (!volume) return std::move(volume).error();
+    volume_ = std::move(*volume);
+    auto root_id = read_directory_id(root.get());
+    if (!root_id) return std::move(root_id).error();
+
+    attributes_.open(path_ + ".attributes");
+    for (const File& file : files()) KMSFS_TRY(make_file(root.get(), *root_id, file));
+    KMSFS_TRY(make_directory(root.get(), *root_id));
+    auto link = volume_->encrypt_name(*root_id, kLinkName);
+    if (!link) return std::move(link).error();
+    auto target = volume_->seal_target(kLinkTarget);
+    if (!target) return std::move(target).error();
+    return disk_.symlink_at(*target, root.get(), link->entry);
+  }
+
+ private:
+  Result<DirectoryId> read_directory_id(int directory) {
+    auto file = disk_.open_at(directory, kDirectoryIdFile, O_RDONLY, 0);
+    if (!file) return std::move(file).error();
+    Bytes bytes(64);
+    auto size = disk_.read_at(file->get(), 0, bytes);
+    if (!size) return std::move(size).error();
+    return volume_->open_directory_id(ByteView(bytes).first(*size));
+  }
+
+  Result<void> write_file(int directory, const std::string& name, ByteView content) {
+    auto file = disk_.open_at(directory, name, O_WRONLY | O_CREAT | O_EXCL, 0644);
+    if (!file) return std::move(file).error();
+    return disk_.write_at(file->get(), 0, content);
+  }
+
+  Result<void> make_file(int directory, const DirectoryId& directory_id, const File& file) {
+    auto stored = volume_->encrypt_name(directory_id, file.name);
+    if (!stored) return std::move(stored).error();
+    if (!stored->side_file.empty()) {
+      KMSFS_TRY(write_file(directory, stored->side_file, as_bytes(stored->side_content)));
+    }
+    const FileId id = FileId::random();
+    auto key = kms_.generate_data_key(kKeyArn, file_context(volume_->parameters().id, id));
+    if (!key) return std::move(key).error();
+    auto fd = disk_.open_at(directory, stored->entry, O_RDWR | O_CREAT | O_EXCL, 0644);
+    if (!fd) return std::move(fd).error();
+    auto made = EncryptedFile::create(disk_, std::move(*fd), volume_->geometry(), volume_->parameters().id,
+                                      id, key->key.reveal(), key->wrapped.key_arn, key->wrapped.blob);
+    if (!made) return std::move(made).error();
+    KMSFS_TRY((*made)->write_at(0, content_of(file)));
+    if (file.name == "sparse") KMSFS_TRY((*made)->punch(kHoleAt, kHoleSize));
+    KMSFS_TRY((*made)->sync(false));
+    return note_attribute(stored->entry, id);
+  }
+
+  Result<void> note_attribute(const std::string& entry, const FileId& owner) {
+    auto name = volume_->seal_xattr_name(owner.view(), kAttributeName);
+    if (!name) return std::move(name).error();
+    auto value = volume_->seal_xattr_value(owner.view(), kAttributeName, as_bytes(kAttributeValue));
+    if (!value) return std::move(value).error();
+    attributes_ << entry << ' ' << *name << ' ' << to_hex(*value) << '\n';
+    return {};
+  }
+
+  Result<void> make_directory(int parent, const DirectoryId& parent_id) {
+    auto stored = volume_->encrypt_name(parent_id, kDirectoryName);
+    if (!stored) return std::move(stored).error();
+    KMSFS_TRY(disk_.make_directory_at(parent, stored->entry, 0755));
+    auto directory = disk_.open_at(parent, stored->entry, O_RDONLY | O_DIRECTORY, 0);
+    if (!directory) return std::move(directory).error();
+    const DirectoryId id = DirectoryId::random();
+    KMSFS_TRY(write_file(directory->get(), kDirectoryIdFile, volume_->seal_directory_id(id)));
+    return make_file(directory->get(), id, inner_file());
+  }
+
+  const std::string path_;
+  std::ofstream attributes_;
+  testing::FakeKmsServer server_;
+  testing::FakeKms kms_{server_};
+  RealDisk disk_;
+  std::unique_ptr<Volume> volume_;
+};
+
+Result<void> run(const char* path) {
+  LockedMemory::Options memory;
+  memory.allow_unlocked = true;
+  KMSFS_TRY(LockedMemory::start(memory));
+  KMSFS_TRY(start_crypto());
+  return Maker(path).make();
+}
+
+}  // namespace
+}  // namespace kmsfs::golden
+
+int main(int argc, char** argv) {
+  if (argc != 2) {
+    std::fputs("make_golden DIRECTORY\n", stderr);
+    return 2;
+  }
+  const auto made = kmsfs::golden::run(argv[1]);
+  if (!made) std::fprintf(stderr, "make_golden: %s\n", made.error().text.c_str());
+  return made.ok() ? 0 : 1;
+}
