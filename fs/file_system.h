@@ -25,28 +25,15 @@
 #include "core/clock.h"
 #include "core/log.h"
 #include "core/unique_fd.h"
+#include "fs/caller_identity.h"
 #include "fs/disk.h"
+#include "fs/node_table.h"
 #include "fs/volume.h"
 #include "keycache/key_cache.h"
 
 namespace kmsfs {
 
-using NodeId = std::uint64_t;    // what the kernel calls nodeid; the root is 1
 using HandleId = std::uint64_t;  // an open file or directory
-
-inline constexpr NodeId kRootNode = 1;
-
-// Who asks, for ownership of what is created. Permission itself is checked by the kernel
-// (default_permissions).
-struct Caller {
-  uid_t uid = 0;
-  gid_t gid = 0;
-  pid_t pid = 0;
-  mode_t umask = 0;  // applied to what is created, unless the directory has a default ACL; applying it twice
-                     // does no harm
-  std::optional<std::vector<gid_t>>
-      groups;  // supplementary, if the kernel told; otherwise looked up by pid when needed
-};
 
 struct Entry {
   NodeId node = 0;
@@ -192,7 +179,7 @@ class FileSystem {
   void shut_down();
 
  private:
-  class State;
+  struct State;
   explicit FileSystem(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;
 };

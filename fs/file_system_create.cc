@@ -1,0 +1,233 @@
+// Making files, directories, links and special files. What is made belongs to the caller.
+#include <fcntl.h>
+#include <sys/stat.h>
+
+#include "fs/file_system_state.h"
+
+namespace kmsfs {
+namespace {
+
+bool has_access_for_writing(int flags) { return (flags & O_ACCMODE) != O_RDONLY; }
+
+}  // namespace
+
+// Asks the KMS: without a lock.
+Result<FileSystem::State::NewKey> FileSystem::State::make_key() {
+  const VolumeParameters& parameters = volume.parameters();
+  NewKey made;
+  made.id = FileId::random();
+  auto key =
+      keys.generate(parameters.allowed_keys.front(), parameters.suite, file_context(parameters.id, made.id));
+  if (!key) return std::move(key).error();
+  made.data_key = std::move(*key);
+  return made;
+}
+
+Result<FileSystem::State::NewFile> FileSystem::State::make_file(int directory, const std::string& name,
+                                                                int flags, mode_t mode, const Caller& caller,
+                                                                NewKey key) {
+  auto data_key = key.data_key.handle.data_key();
+  if (!data_key) return std::move(data_key).error();
+  Result<UniqueFd> fd = error(Kind::kInternal, "not opened");
+  {
+    const CallerIdentity identity(caller, options.as_caller);
+    KMSFS_TRY(identity.assumed());
+    fd = disk.open_at(directory, name, O_RDWR | flags, mode & 07777);
+  }
+  if (!fd) return std::move(fd).error();
+  auto file =
+      EncryptedFile::create(disk, std::move(*fd), volume.geometry(), volume.parameters().id, key.id,
+                            data_key->reveal(), key.data_key.wrapped.key_arn, key.data_key.wrapped.blob);
+  auto attributes = file ? disk.stat((*file)->fd()) : Result<struct stat>(error(Kind::kInternal, "not made"));
+  if (file && attributes) return NewFile{std::move(*file), std::move(key.data_key.handle), *attributes};
+  if ((flags & O_TMPFILE) != O_TMPFILE) (void)disk.unlink_at(directory, name, 0).ok();
+  return file ? std::move(attributes).error() : std::move(file).error();
+}
+
+Result<Created> FileSystem::create(NodeId parent_id, std::string_view name, mode_t mode, int flags,
+                                   const Caller& caller) {
+  State& s = *state_;
+  KMSFS_TRY(s.may_change());
+  auto parent = s.parent(parent_id);
+  if (!parent) return std::move(parent).error();
+  auto stored = s.name_to_make(*parent, name);
+  if (!stored) return s.observed(Result<Created>(std::move(stored).error()));
+  // Before the KMS is asked for a key that would not be used.
+  if (s.disk.stat_at(parent->fd(), stored->entry)) {
+    if ((flags & O_EXCL) != 0) return errno_error(EEXIST);
+    auto entry = lookup(parent_id, name);
+    if (!entry) return std::move(entry).error();
+    auto handle = open(entry->node, flags, has_access_for_writing(flags) && caller.uid != 0, caller);
+    if (handle) return Created{*entry, *handle};
+    forget(entry->node, 1);
+    return std::move(handle).error();
+  }
+  auto key = s.observed(s.make_key());
+  if (!key) return std::move(key).error();
+  std::lock_guard lock(parent->entries());
+  auto side_file_made = s.files.make_side_file(parent->fd(), *stored);
+  if (!side_file_made) return std::move(side_file_made).error();
+  auto made =
+      s.observed(s.make_file(parent->fd(), stored->entry, O_CREAT | O_EXCL, mode, caller, std::move(*key)));
+  if (!made) {
+    if (*side_file_made) s.files.remove_side_file(parent->fd(), stored->entry);
+    return std::move(made).error();
+  }
+  const NodePtr node = s.nodes.look_up(made->backing, parent->node, stored->entry);
+  s.content_of(node).adopt(std::move(made->file), std::move(made->key));
+  return Created{s.entry(node, made->backing), s.add_handle(node, nullptr)};
+}
+
+Result<Created> FileSystem::create_unnamed(NodeId parent_id, mode_t mode, int flags, const Caller& caller) {
+  State& s = *state_;
+  KMSFS_TRY(s.may_change());
+  auto parent = s.parent(parent_id);
+  if (!parent) return std::move(parent).error();
+  auto key = s.observed(s.make_key());
+  if (!key) return std::move(key).error();
+  auto made =
+      s.observed(s.make_file(parent->fd(), ".", O_TMPFILE | (flags & O_EXCL), mode, caller, std::move(*key)));
+  if (!made) return std::move(made).error();
+  auto path = s.disk.reopen(made->file->fd(), O_PATH);
+  if (!path) return std::move(path).error();
+  const NodePtr node = s.nodes.add_unnamed(made->backing, std::move(*path));
+  s.content_of(node).adopt(std::move(made->file), std::move(made->key));
+  return Created{s.entry(node, made->backing), s.add_handle(node, nullptr)};
+}
+
+Result<Entry> FileSystem::make_node(NodeId parent, std::string_view name, mode_t mode, dev_t device,
+                                    const Caller& caller) {
+  State& s = *state_;
+  if ((mode & S_IFMT) == S_IFREG || (mode & S_IFMT) == 0) {
+    auto created = create(parent, name, mode, O_EXCL | O_RDWR, caller);
+    if (!created) return std::move(created).error();
+    release(created->entry.node, created->handle);
+    return created->entry;
+  }
+  return s.make_entry(parent, name, caller, [&](int directory, const std::string& entry) {
+    return s.disk.make_node_at(directory, entry, mode, device);
+  });
+}
+
+Result<Entry> FileSystem::make_symlink(NodeId parent, std::string_view name, std::string_view target,
+                                       const Caller& caller) {
+  State& s = *state_;
+  auto sealed = s.volume.seal_target(target);
+  if (!sealed) return std::move(sealed).error();
+  return s.make_entry(parent, name, caller, [&](int directory, const std::string& entry) {
+    return s.disk.symlink_at(*sealed, directory, entry);
+  });
+}
+
+Result<Entry> FileSystem::State::make_entry(
+    NodeId parent_id, std::string_view name, const Caller& caller,
+    const std::function<Result<void>(int, const std::string&)>& make) {
+  KMSFS_TRY(may_change());
+  auto in = parent(parent_id);
+  if (!in) return std::move(in).error();
+  auto stored = observed(name_to_make(*in, name));
+  if (!stored) return std::move(stored).error();
+  std::lock_guard lock(in->entries());
+  // A name that is taken says so, before a side file is written for it.
+  if (disk.stat_at(in->fd(), stored->entry)) return errno_error(EEXIST);
+  auto side_file_made = files.make_side_file(in->fd(), *stored);
+  if (!side_file_made) return std::move(side_file_made).error();
+  Result<void> made;
+  {
+    const CallerIdentity identity(caller, options.as_caller);
+    made = identity.assumed();
+    if (made) made = make(in->fd(), stored->entry);
+  }
+  auto attributes =
+      made ? disk.stat_at(in->fd(), stored->entry) : Result<struct stat>(std::move(made).error());
+  if (!attributes) {
+    if (*side_file_made) files.remove_side_file(in->fd(), stored->entry);
+    return std::move(attributes).error();
+  }
+  return entry(nodes.look_up(*attributes, in->node, stored->entry), *attributes);
+}
+
+// Built under a temporary name, so that no directory that can be reached lacks its id.
+Result<Entry> FileSystem::make_directory(NodeId parent, std::string_view name, mode_t mode,
+                                         const Caller& caller) {
+  State& s = *state_;
+  KMSFS_TRY(s.may_change());
+  auto in = s.parent(parent);
+  if (!in) return std::move(in).error();
+  auto stored = s.observed(s.name_to_make(*in, name));
+  if (!stored) return std::move(stored).error();
+  if (s.disk.stat_at(in->fd(), stored->entry)) return errno_error(EEXIST);
+
+  const std::string temporary = s.files.temporary_name();
+  {
+    const CallerIdentity identity(caller, s.options.as_caller);
+    KMSFS_TRY(identity.assumed());
+    KMSFS_TRY(s.disk.make_directory_at(in->fd(), temporary, mode & 07777));
+  }
+  const DirectoryId id = DirectoryId::random();
+  auto made = s.furnish_directory(in->fd(), temporary, id);
+  if (made) {
+    std::lock_guard lock(in->entries());
+    auto named = s.name_directory(*in, temporary, *stored);
+    if (named) {
+      const NodePtr node = s.nodes.look_up(*made, in->node, stored->entry);
+      node->directory->id.with([&](auto& known) { known = id; });
+      return s.entry(node, *made);
+    }
+    made = std::move(named).error();
+  }
+  (void)s.files.remove(in->fd(), temporary).ok();  // what stays is found, and removed, after the next mount
+  return std::move(made).error();
+}
+
+// Gives a new directory its id. Its mode may keep even its owner out, so it is widened meanwhile.
+Result<struct stat> FileSystem::State::furnish_directory(int parent_fd, const std::string& name,
+                                                         const DirectoryId& id) const {
+  auto directory = disk.open_at(parent_fd, name, O_PATH | O_DIRECTORY);
+  if (!directory) return std::move(directory).error();
+  auto attributes = disk.stat(directory->get());
+  if (!attributes) return attributes;
+  const mode_t mode = attributes->st_mode & 07777;
+  const bool widen = (mode & S_IRWXU) != S_IRWXU && ::geteuid() != 0;
+  if (widen) KMSFS_TRY(disk.change_mode(directory->get(), mode | S_IRWXU));
+  KMSFS_TRY(files.write_id(directory->get(), id));
+  if (widen) KMSFS_TRY(disk.change_mode(directory->get(), mode));
+  return disk.stat(directory->get());
+}
+
+Result<void> FileSystem::State::name_directory(const Parent& in, const std::string& temporary,
+                                               const StoredName& stored) const {
+  auto side_file_made = files.make_side_file(in.fd(), stored);
+  if (!side_file_made) return std::move(side_file_made).error();
+  auto named = disk.rename_at(in.fd(), temporary, in.fd(), stored.entry, RENAME_NOREPLACE);
+  if (!named && *side_file_made) files.remove_side_file(in.fd(), stored.entry);
+  return named;
+}
+
+Result<Entry> FileSystem::make_link(NodeId id, NodeId parent_id, std::string_view name, const Caller&) {
+  State& s = *state_;
+  KMSFS_TRY(s.may_change());
+  auto node = s.find(id);
+  if (!node) return std::move(node).error();
+  if ((*node)->is(S_IFDIR)) return errno_error(EPERM);
+  auto parent = s.parent(parent_id);
+  if (!parent) return std::move(parent).error();
+  auto stored = s.observed(s.name_to_make(*parent, name));
+  if (!stored) return std::move(stored).error();
+  auto path = s.path_descriptor(*node);
+  if (!path) return std::move(path).error();
+  std::lock_guard lock(parent->entries());
+  if (s.disk.stat_at(parent->fd(), stored->entry)) return errno_error(EEXIST);
+  auto side_file_made = s.files.make_side_file(parent->fd(), *stored);
+  if (!side_file_made) return std::move(side_file_made).error();
+  auto linked = s.disk.link_at((*path)->get(), parent->fd(), stored->entry);
+  if (!linked) {
+    if (*side_file_made) s.files.remove_side_file(parent->fd(), stored->entry);
+    return std::move(linked).error();
+  }
+  auto attributes = s.disk.stat((*path)->get());
+  if (!attributes) return std::move(attributes).error();
+  return s.entry(s.nodes.look_up(*attributes, parent->node, stored->entry), *attributes);
+}
+
+}  // namespace kmsfs

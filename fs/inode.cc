@@ -1,0 +1,294 @@
+#include "fs/inode.h"
+
+#include <fcntl.h>
+
+#include <cerrno>
+
+namespace kmsfs {
+namespace {
+
+bool not_older(const timespec& time, const timespec& since) {
+  return time.tv_sec != since.tv_sec ? time.tv_sec > since.tv_sec : time.tv_nsec >= since.tv_nsec;
+}
+
+}  // namespace
+
+Result<void> Inode::open(const Opener& opener, bool writable) {
+  constexpr int kAttempts = 16;  // others may open and close the file while we ask for its key
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    auto joined = join(opener, writable);
+    if (!joined) return std::move(joined).error();
+    if (*joined) {
+      auto good = read([](const EncryptedFile&) { return Result<void>(); });
+      if (!good) close();
+      return good;
+    }
+    auto prepared = prepare(opener, writable);
+    if (!prepared) return std::move(prepared).error();
+    KMSFS_TRY(fetch_key(*prepared));
+    auto installed = install(std::move(*prepared));
+    if (!installed) return std::move(installed).error();
+    if (*installed) return {};
+  }
+  return error(Kind::kBusy, "a file is opened and closed too fast to be opened");
+}
+
+// True: the file was open, and has one opening more.
+Result<bool> Inode::join(const Opener& opener, bool writable) {
+  UniqueFd upgrade;
+  for (;;) {
+    {
+      std::lock_guard lock(mutex_);
+      if (opens_ == 0) return false;
+      if (writable && !writable_ && upgrade) {
+        file_->replace_fd(std::move(upgrade));
+        writable_ = true;
+      }
+      if (!writable || writable_) {
+        ++opens_;
+        return true;
+      }
+    }
+    auto fd = opener(O_RDWR);
+    if (!fd) return std::move(fd).error();
+    upgrade = std::move(*fd);
+  }
+}
+
+Result<bool> Inode::may_repair(int fd) const {
+  if (!services_.recover_since) return false;
+  auto attributes = services_.disk.stat(fd);
+  if (!attributes) return std::move(attributes).error();
+  return not_older(attributes->st_ctim, *services_.recover_since);
+}
+
+Result<Inode::Prepared> Inode::prepare(const Opener& opener, bool writable) {
+  Prepared prepared;
+  {
+    std::shared_lock lock(mutex_);
+    prepared.generation = generation_;
+  }
+  auto fd = opener(writable ? O_RDWR : O_RDONLY);
+  if (!fd) return std::move(fd).error();
+  prepared.fd = std::move(*fd);
+  prepared.writable = writable;
+  auto repair = may_repair(prepared.fd.get());
+  if (!repair) return std::move(repair).error();
+  if (*repair) {
+    prepared.recovery = Recovery::kRepair;
+    // A repair lasts only if it can be written; what cannot be opened for that is repaired in memory.
+    if (auto for_writing = opener(O_RDWR); for_writing) {
+      prepared.fd = std::move(*for_writing);
+      prepared.writable = true;
+    }
+  }
+  auto header = read_file_header(services_.disk, prepared.fd.get(), services_.volume.geometry());
+  if (!header) return std::move(header).error();
+  prepared.header = std::move(*header);
+  if (!prepared.header && !(*repair && prepared.writable)) {
+    return error(Kind::kCorrupt, "the header of a file was never written");
+  }
+  return prepared;
+}
+
+Result<void> Inode::fetch_key(Prepared& prepared) const {
+  const VolumeParameters& volume = services_.volume.parameters();
+  if (!prepared.header) {
+    prepared.new_id = FileId::random();
+    prepared.new_key_arn = volume.allowed_keys.front();
+    auto made =
+        services_.keys.generate(prepared.new_key_arn, volume.suite, file_context(volume.id, prepared.new_id));
+    if (!made) return std::move(made).error();
+    prepared.key = std::move(made->handle);
+    prepared.new_wrapped = std::move(made->wrapped.blob);
+    prepared.new_key_arn = std::move(made->wrapped.key_arn);
+    return {};
+  }
+  const FileHeader& header = *prepared.header;
+  if (header.volume_id != volume.id) return error(Kind::kCorrupt, "a file belongs to another volume");
+  if (!services_.volume.allows(header.key_arn)) {
+    return error(Kind::kCorrupt,
+                 "a file's data key is wrapped by a master key that the volume does not allow");
+  }
+  const EncryptionContext context = file_context(volume.id, header.file_id);
+  auto key =
+      services_.keys.unwrap(KeyRequest{header.key_arn, header.suite, header.wrapped_data_key, context});
+  if (!key) return std::move(key).error();
+  prepared.key = std::move(*key);
+  return {};
+}
+
+// False if the file was opened or closed since it was prepared: its header may have changed.
+Result<bool> Inode::install(Prepared prepared) {
+  const VolumeParameters& volume = services_.volume.parameters();
+  std::lock_guard lock(mutex_);
+  if (generation_ != prepared.generation) return false;
+  auto data_key = prepared.key.data_key();
+  if (!data_key) return std::move(data_key).error();
+  Result<std::unique_ptr<EncryptedFile>> file = error(Kind::kInternal, "not opened");
+  if (prepared.header) {
+    file = EncryptedFile::open(services_.disk, std::move(prepared.fd), services_.volume.geometry(), volume.id,
+                               *prepared.header, data_key->reveal(), prepared.recovery, services_.logger);
+  } else {
+    KMSFS_TRY(services_.disk.resize(prepared.fd.get(), 0));
+    file = EncryptedFile::create(services_.disk, std::move(prepared.fd), services_.volume.geometry(),
+                                 volume.id, prepared.new_id, data_key->reveal(), prepared.new_key_arn,
+                                 prepared.new_wrapped);
+  }
+  if (!file) return std::move(file).error();
+  if (!prepared.header || (*file)->repaired()) ++services_.figures.repaired;
+  file_ = std::move(*file);
+  file_id_ = file_->file_id();
+  key_ = std::move(prepared.key);
+  writable_ = prepared.writable;
+  opens_ = 1;
+  grace_until_ns_ = 0;
+  ++generation_;
+  ++services_.figures.open_files;
+  return true;
+}
+
+void Inode::adopt(std::unique_ptr<EncryptedFile> file, KeyHandle key) {
+  std::lock_guard lock(mutex_);
+  file_ = std::move(file);
+  file_id_ = file_->file_id();
+  key_ = std::move(key);
+  writable_ = true;
+  opens_ = 1;
+  ++generation_;
+  ++services_.figures.open_files;
+}
+
+void Inode::close() {
+  std::lock_guard lock(mutex_);
+  if (opens_ == 0 || --opens_ > 0) return;
+  mark_clean_locked();
+  file_.reset();
+  key_ = KeyHandle();
+  writable_ = false;
+  ++generation_;
+  --services_.figures.open_files;
+}
+
+Result<void> Inode::usable(Use use) {
+  if (!file_) return Error::from_errno(EBADF);
+  auto good = key_.check();
+  if (good && file_->has_keys()) return {};
+  if (good) return error(Kind::kExpired, "the content keys were wiped");
+  if (use == Use::kFromPageCache && file_->has_keys()) {
+    const std::int64_t now = services_.clock.boot_time().count();
+    std::int64_t none = 0;
+    grace_until_ns_.compare_exchange_strong(none, now + std::chrono::nanoseconds(kGrace).count());
+    if (now < grace_until_ns_) return {};
+  }
+  return good;
+}
+
+Result<void> Inode::revive() {
+  KeyHandle key;
+  {
+    std::shared_lock lock(mutex_);
+    if (!file_) return Error::from_errno(EBADF);
+    key = key_;
+  }
+  KMSFS_TRY(services_.keys.ensure(key));
+  std::lock_guard lock(mutex_);
+  if (!file_) return Error::from_errno(EBADF);
+  if (!file_->has_keys()) {
+    auto data_key = key_.data_key();
+    if (!data_key) return std::move(data_key).error();
+    KMSFS_TRY(file_->rekey(data_key->reveal()));
+  }
+  grace_until_ns_ = 0;
+  return {};
+}
+
+Result<void> Inode::sync(bool data_only) {
+  auto done =
+      change([&](EncryptedFile& file) { return keep_times([&] { return file.sync(data_only); }); }, true);
+  if (done || done.error().system_errno != EBADF) return done;
+  std::shared_lock lock(mutex_);
+  if (!file_) return Error::from_errno(EBADF);
+  return data_only ? services_.disk.sync_data(file_->fd()) : services_.disk.sync(file_->fd());
+}
+
+// Writing the state slot is our own book-keeping: it must not look like a change of the file.
+template <typename Write>
+Result<void> Inode::keep_times(Write&& write) {
+  if (file_->clean()) return write();
+  auto before = services_.disk.stat(file_->fd());
+  KMSFS_TRY(write());
+  if (!before) return {};
+  const timespec times[2] = {{0, UTIME_OMIT}, before->st_mtim};
+  // Not ours to set if the file belongs to another user; then its time is off, and nothing else.
+  (void)services_.disk.change_times(file_->fd(), times).ok();
+  return {};
+}
+
+void Inode::mark_clean() {
+  std::lock_guard lock(mutex_);
+  mark_clean_locked();
+}
+
+void Inode::mark_clean_locked() {
+  if (!file_ || !writable_ || file_->clean() || !file_->has_keys()) return;
+  auto marked = keep_times([&] { return file_->mark_clean(); });
+  if (marked) return;
+  ++services_.figures.not_marked_clean;
+  services_.logger->warn("file {}: its size could not be sealed at close: {}", file_->file_id().hex(),
+                         marked.error().text);
+}
+
+Result<FileHeader> Inode::header(const Opener& opener) {
+  auto fd = opener(O_RDONLY);
+  if (!fd) return std::move(fd).error();
+  auto header = read_file_header(services_.disk, fd->get(), services_.volume.geometry());
+  if (!header) return std::move(header).error();
+  if (!*header) return error(Kind::kCorrupt, "the header of a file was never written");
+  FileHeader found = std::move(**header);
+  std::shared_lock lock(mutex_);
+  if (file_) {
+    found.state.clean = file_->clean();
+    found.state.sparse = file_->sparse();
+    found.state.plain_size = file_->size();
+  }
+  return found;
+}
+
+Result<FileId> Inode::file_id(const Opener& opener) {
+  {
+    std::shared_lock lock(mutex_);
+    if (file_id_) return *file_id_;
+  }
+  auto found = header(opener);
+  if (!found) return std::move(found).error();
+  std::lock_guard lock(mutex_);
+  if (!file_id_) file_id_ = found->file_id;
+  return *file_id_;
+}
+
+bool Inode::uses_key(const std::string& key_arn) const {
+  std::shared_lock lock(mutex_);
+  return key_ && key_.key_arn() == key_arn;
+}
+
+void Inode::withdraw() {
+  std::int64_t none = 0;
+  const std::int64_t end = (services_.clock.boot_time() + kGrace).count();
+  grace_until_ns_.compare_exchange_strong(none, end);
+}
+
+void Inode::drop_keys_if_due(bool now) {
+  std::lock_guard lock(mutex_);
+  if (!file_ || !file_->has_keys()) return;
+  if (key_.check()) {
+    grace_until_ns_ = 0;
+    return;
+  }
+  withdraw();
+  if (!now && services_.clock.boot_time().count() < grace_until_ns_) return;
+  mark_clean_locked();
+  file_->drop_keys();
+}
+
+}  // namespace kmsfs

@@ -1,0 +1,150 @@
+// An Inode is the content side of one regular file: while somebody has it open, its EncryptedFile and its
+// data key.
+//
+// Always: one per backing file, shared by all its handles. A key that may not be used any more fails every
+// operation at once; what the page cache had taken from programs before is still written for kGrace, then the
+// content keys are wiped. A key that may be used again heals the file by itself, at the next operation.
+// Threads: any, together. Its lock is held across disk calls, never across a call to the key cache that may
+// ask the KMS; no function may be called with a directory locked, because opening takes those locks.
+#pragma once
+
+#include <atomic>
+#include <chrono>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <shared_mutex>
+#include <string>
+#include <type_traits>
+
+#include "core/clock.h"
+#include "core/log.h"
+#include "fs/disk.h"
+#include "fs/encrypted_file.h"
+#include "fs/volume.h"
+#include "keycache/key_cache.h"
+
+namespace kmsfs {
+
+struct ContentFigures {
+  std::atomic<std::uint64_t> open_files{0}, repaired{0}, not_marked_clean{0};
+};
+
+// What all inodes share; outlives them.
+struct ContentServices {
+  Disk& disk;
+  const Volume& volume;
+  KeyCache& keys;
+  const Clock& clock;
+  Logger logger;
+  std::optional<timespec> recover_since;  // repair files whose backing change time is not older
+  ContentFigures figures;
+};
+
+class Inode {
+ public:
+  static constexpr std::chrono::seconds kGrace{5};
+
+  // Opens the backing file with these flags, wherever it stands now.
+  using Opener = std::function<Result<UniqueFd>(int flags)>;
+
+  explicit Inode(ContentServices& services) : services_(services) {}
+
+  // Each success needs one close(). Asks the KMS if the key is not in the cache.
+  Result<void> open(const Opener& opener, bool writable);
+  // A file just created, open for writing: counts as one open().
+  void adopt(std::unique_ptr<EncryptedFile> file, KeyHandle key);
+  // The last one marks the file clean; that failing is logged and counted, and harms no data.
+  void close();
+
+  // Runs `use(const EncryptedFile&)` together with others, or `use(EncryptedFile&)` alone, with keys that may
+  // be used.
+  template <typename Use>
+  auto read(Use&& use) -> std::invoke_result_t<Use, const EncryptedFile&>;
+  template <typename Use>
+  auto change(Use&& use, bool from_page_cache = false) -> std::invoke_result_t<Use, EncryptedFile&>;
+  Result<void> sync(bool data_only);
+
+  // The file id that the header names, without its key: for what hangs on the file id.
+  Result<FileId> file_id(const Opener& opener);
+  // What the header says, and the state as an open file knows it.
+  Result<FileHeader> header(const Opener& opener);
+
+  bool uses_key(const std::string& key_arn) const;
+  // The key was withdrawn: the grace begins.
+  void withdraw();
+  // Wipes the content keys if the data key may not be used and the grace is over; at once with `now`.
+  void drop_keys_if_due(bool now);
+  void mark_clean();
+
+ private:
+  enum class Use { kPlain, kFromPageCache };
+  struct Prepared {
+    UniqueFd fd;
+    bool writable = false;
+    std::optional<FileHeader> header;  // none: page 0 was never written, and may be made anew
+    FileId new_id;
+    KeyHandle key;
+    Bytes new_wrapped;
+    std::string new_key_arn;
+    Recovery recovery = Recovery::kRefuse;
+    std::uint64_t generation = 0;
+  };
+
+  Result<bool> join(const Opener& opener, bool writable);
+  Result<Prepared> prepare(const Opener& opener, bool writable);
+  Result<void> fetch_key(Prepared& prepared) const;
+  Result<bool> install(Prepared prepared);
+  Result<bool> may_repair(int fd) const;
+  Result<void> usable(Use use);  // with the lock held, shared or alone
+  Result<void> revive();
+  template <typename Write>
+  Result<void> keep_times(Write&& write);
+  void mark_clean_locked();
+
+  ContentServices& services_;
+  mutable std::shared_mutex mutex_;
+  // Guarded by mutex_.
+  std::unique_ptr<EncryptedFile> file_;  // while opens_ > 0
+  KeyHandle key_;
+  bool writable_ = false;  // the backing descriptor is open for writing
+  std::uint64_t opens_ = 0;
+  std::uint64_t generation_ = 0;  // counts openings and closings of the backing file
+  std::optional<FileId> file_id_;
+
+  std::atomic<std::int64_t> grace_until_ns_{0};  // boot time; 0: the key was good when it was last used
+};
+
+template <typename F>
+auto Inode::read(F&& use) -> std::invoke_result_t<F, const EncryptedFile&> {
+  constexpr int kAttempts = 3;  // a key may be withdrawn again between its renewal and its use
+  Result<void> problem;
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    {
+      std::shared_lock lock(mutex_);
+      problem = usable(Use::kPlain);
+      if (problem) return use(static_cast<const EncryptedFile&>(*file_));
+    }
+    KMSFS_TRY(revive());
+  }
+  return std::move(problem).error();
+}
+
+template <typename F>
+auto Inode::change(F&& use, bool from_page_cache) -> std::invoke_result_t<F, EncryptedFile&> {
+  constexpr int kAttempts = 3;
+  Result<void> problem;
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    {
+      std::lock_guard lock(mutex_);
+      problem = usable(from_page_cache ? Use::kFromPageCache : Use::kPlain);
+      if (problem && !writable_) return Error::from_errno(EBADF);
+      if (problem) return use(*file_);
+    }
+    KMSFS_TRY(revive());
+  }
+  return std::move(problem).error();
+}
+
+}  // namespace kmsfs

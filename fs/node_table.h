@@ -1,0 +1,138 @@
+// The table of nodes: what the kernel, an open handle or a child knows of the backing directory.
+//
+// Always: one Node per backing (st_dev, st_ino), whatever the number of its names; ids only grow, so a kernel
+// that remembers an id can never meet another file under it. A node needs no descriptor: it has a place
+// (parent and stored name), from which it is opened again and compared. A node without a place (the root, a
+// removed or unnamed file) keeps one. Threads: any, together. The table's lock is the innermost: nothing is
+// called while it is held.
+#pragma once
+
+#include <sys/stat.h>
+
+#include <atomic>
+#include <cstdint>
+#include <deque>
+#include <memory>
+#include <mutex>
+#include <optional>
+#include <shared_mutex>
+#include <string>
+#include <unordered_map>
+#include <vector>
+
+#include "core/guarded.h"
+#include "core/ids.h"
+#include "core/unique_fd.h"
+
+namespace kmsfs {
+
+using NodeId = std::uint64_t;  // what the kernel calls nodeid; the root is 1
+
+inline constexpr NodeId kRootNode = 1;
+
+class Inode;
+struct Node;
+using NodePtr = std::shared_ptr<Node>;
+using Descriptor = std::shared_ptr<const UniqueFd>;  // shared by the table and whoever is using it
+
+// Where a node is found in the backing directory.
+struct Place {
+  NodePtr parent;
+  std::string stored_name;
+  bool operator==(const Place&) const = default;
+};
+
+// What only directories have.
+struct DirectoryPart {
+  mutable std::shared_mutex entries;       // shared: look at the entries; alone: change them
+  Guarded<std::optional<DirectoryId>> id;  // once it was read
+};
+
+struct Node {
+  Node(NodeId node_id, const struct stat& attributes);
+  ~Node();
+
+  bool is(mode_t format) const { return type == format; }
+
+  const NodeId id;
+  const dev_t device;
+  const ino_t inode;
+  const mode_t type;                               // S_IFMT bits
+  const std::unique_ptr<DirectoryPart> directory;  // of directories
+  std::once_flag content_made;
+  std::unique_ptr<Inode> content;  // of regular files, made when first opened
+  // Known to have no xattrs below; changes under the FileSystem's xattr locks.
+  std::atomic<bool> no_xattrs{false};
+
+ private:
+  friend class NodeTable;
+  // Guarded by the table's lock.
+  std::uint64_t lookups_ = 0;  // that the kernel will give back
+  std::uint64_t holds_ = 0;    // children in the table, and open handles
+  std::optional<Place> place_;
+  Descriptor descriptor_;
+  std::atomic<bool> used_lately_{false};
+};
+
+class NodeTable {
+ public:
+  explicit NodeTable(std::size_t descriptor_budget) : descriptor_budget_(descriptor_budget) {}
+
+  NodePtr add_root(const struct stat& attributes, UniqueFd descriptor);
+  NodePtr find(NodeId id) const;  // nullptr: unknown
+  NodePtr find(dev_t device, ino_t inode) const;
+  NodePtr find_inode(ino_t inode) const;
+
+  // The node of what stands at a place, with one more lookup.
+  NodePtr look_up(const struct stat& attributes, const NodePtr& parent, const std::string& stored_name);
+  NodePtr add_unnamed(const struct stat& attributes, UniqueFd descriptor);
+  void forget(NodeId id, std::uint64_t lookups);
+  void hold(const NodePtr& node);
+  void release(const NodePtr& node);
+
+  std::optional<Place> place(const Node& node) const;
+  // The name moved, if it is the one that the node is known by.
+  void rename(const Node& node, const Place& from, const Place& to);
+  void set_place(const Node& node, const Place& to);
+  // The name is gone, if it is the one that the node is known by; `descriptor` stays with the node.
+  void remove_place(const Node& node, const Place& place, Descriptor descriptor);
+
+  Descriptor descriptor(const Node& node) const;
+  // Kept for later, within the budget: others are closed for it, the least used first.
+  void keep_descriptor(const Node& node, Descriptor descriptor);
+
+  std::uint64_t size() const;
+  std::uint64_t descriptors() const;
+  // At most `count` nodes that the kernel looked up longest ago, no directories, none with open handles.
+  std::vector<NodePtr> coldest(std::size_t count) const;
+
+ private:
+  struct Key {
+    dev_t device;
+    ino_t inode;
+    bool operator==(const Key&) const = default;
+  };
+  struct KeyHash {
+    std::size_t operator()(const Key& key) const {
+      return std::hash<std::uint64_t>()(key.inode * 0x9e3779b97f4a7c15U ^ key.device);
+    }
+  };
+  using Dropped = std::vector<NodePtr>;  // destroyed after the lock is gone
+
+  static Node& writable(const Node& node) { return const_cast<Node&>(node); }  // NOLINT: the lock is ours
+  NodePtr insert(const struct stat& attributes);
+  void place_at(Node& node, const Place& to, Dropped& dropped);
+  void unplace(Node& node, Dropped& dropped);
+  void drop_if_unknown(NodePtr node, Dropped& dropped);
+  void close_what_is_over(Dropped& dropped, std::vector<Descriptor>& closed);
+
+  const std::size_t descriptor_budget_;
+  mutable std::shared_mutex mutex_;
+  NodeId next_id_ = kRootNode;
+  std::unordered_map<NodeId, NodePtr> by_id_;
+  std::unordered_map<Key, NodePtr, KeyHash> by_key_;
+  std::deque<NodePtr> kept_;  // nodes with a descriptor and a place, for the second chance
+  mutable std::atomic<NodeId> cold_from_{0};
+};
+
+}  // namespace kmsfs
