@@ -1,7 +1,7 @@
 #include "kms/audit_log.h"
 
 #include <fcntl.h>
-#include <sys/file.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,11 +18,8 @@ namespace kmsfs::kms {
 
 namespace {
 
-using std::chrono::microseconds;
-using std::chrono::milliseconds;
-
-constexpr milliseconds kSyncDelay{50};          // half of what is promised: the other half is the sync's own
-constexpr milliseconds kTurnLimit{5000};        // beyond it another process is stopped, not busy
+constexpr std::chrono::milliseconds kSyncDelay{
+    50};                                        // half of what is promised: the other half is the sync's own
 constexpr std::uint64_t kFirstLook = 16 << 10;  // holds the last line, nearly always
 constexpr std::uint64_t kLastLook = 4 << 20;    // a line is never that long: policies are limited to 32 KiB
 
@@ -59,42 +56,56 @@ Result<Bytes> read_part(int fd, std::uint64_t from, std::uint64_t to) {
 
 }  // namespace
 
-Result<std::optional<AuditHead>> read_audit_head(int fd) {
-  auto bytes = read_part(fd, 0, AuditHead::kSize);
-  if (!bytes) return std::move(bytes).error();
-  ByteReader in(*bytes);
-  AuditHead head;
-  head.log_size = in.u64();
-  head.position.sequence = in.u64();
-  head.position.hash = in.take<32>();
-  if (!in.complete()) return std::optional<AuditHead>();
-  return std::optional<AuditHead>(head);
+Result<AuditHead> AuditHead::map(int fd) {
+  struct stat status {};
+  if (::fstat(fd, &status) != 0) return Error::from_errno(errno, "audit.head");
+  if (status.st_size < static_cast<off_t>(kSize) && ::ftruncate(fd, kSize) != 0) {
+    return Error::from_errno(errno, "audit.head");
+  }
+  void* memory = ::mmap(nullptr, kSize, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
+  if (memory == MAP_FAILED) return Error::from_errno(errno, "mapping audit.head");
+  return AuditHead(static_cast<std::byte*>(memory));
 }
 
-Result<void> write_audit_head(int fd, const AuditHead& head) {
-  std::array<std::byte, AuditHead::kSize> bytes{};
-  ByteWriter out(bytes);
-  out.u64(head.log_size);
-  out.u64(head.position.sequence);
-  out.bytes(head.position.hash);
-  const ssize_t put = ::pwrite(fd, bytes.data(), bytes.size(), 0);
-  if (put != static_cast<ssize_t>(bytes.size()))
-    return failed(put < 0 ? errno : ENOSPC, "writing audit.head");
-  return {};
+AuditHead::AuditHead(AuditHead&& other) noexcept : memory_(std::exchange(other.memory_, nullptr)) {}
+AuditHead::~AuditHead() {
+  if (memory_ != nullptr) ::munmap(memory_, kSize);
+}
+
+// The fences keep the order of the stores, which is all that a reader in another process relies on.
+bool AuditHead::settled() const { return load_be64(memory_) == 1; }
+void AuditHead::unsettle() {
+  store_be64(memory_, 0);
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+}
+void AuditHead::settle(std::uint64_t log_size, const ChainPosition& position) {
+  store_be64(memory_ + 8, log_size);
+  store_be64(memory_ + 16, position.sequence);
+  std::copy(position.hash.begin(), position.hash.end(), memory_ + 24);
+  std::atomic_thread_fence(std::memory_order_seq_cst);
+  store_be64(memory_, 1);
+}
+ChainPosition AuditHead::position() const {
+  ChainPosition position;
+  position.sequence = load_be64(memory_ + 16);
+  std::copy_n(memory_ + 24, position.hash.size(), position.hash.begin());
+  return position;
 }
 
 Result<std::unique_ptr<AuditLog>> AuditLog::open(const std::string& directory, Logger logger) {
   auto log = open_or_make(directory, "audit.log", O_RDWR | O_APPEND);
   if (!log) return std::move(log).error();
-  auto head = open_or_make(directory, "audit.head", O_RDWR);
+  auto head_file = open_or_make(directory, "audit.head", O_RDWR);
+  if (!head_file) return std::move(head_file).error();
+  auto head = AuditHead::map(head_file->get());
   if (!head) return std::move(head).error();
   return std::unique_ptr<AuditLog>(new AuditLog(std::move(*log), std::move(*head), std::move(logger)));
 }
 
-AuditLog::AuditLog(UniqueFd log, UniqueFd head, Logger logger)
+AuditLog::AuditLog(UniqueFd log, AuditHead head, Logger logger)
     : log_(std::move(log)),
-      head_(std::move(head)),
       logger_(std::move(logger)),
+      head_(std::move(head)),
       syncer_([this] { sync_until_stopped(); }) {}
 
 AuditLog::~AuditLog() {
@@ -115,57 +126,51 @@ void AuditLog::sync_until_stopped() {
       stopping = sync_wanted_.wait_for(lock, kSyncDelay, [&] { return stop_; });
     }
     if (!unsynced_.exchange(false)) continue;
-    if (::fdatasync(log_.get()) == 0) continue;
-    sync_errno_ = errno;
-    logger_->error("the audit log cannot be synced: {}; the key store answers no more",
-                   failed(errno, "syncing").text);
+    if (::fdatasync(log_.get()) != 0) {
+      failed_errno_ = errno;
+      logger_->error(
+          "the audit log cannot be synced ({}); the key store answers no more until it is opened again",
+          failed(errno, "syncing").text);
+      continue;
+    }
+    look_at_file();
   }
+}
+
+// Somebody may have removed or cut the log under our feet; a stat per use would cost more than it is worth.
+void AuditLog::look_at_file() {
+  struct stat status {};
+  if (::fstat(log_.get(), &status) != 0 || status.st_nlink == 0) {
+    failed_errno_ = ENOENT;
+    logger_->error(
+        "the audit log was removed while in use; the key store answers no more until it is opened again");
+  }
+  checked_ = false;
 }
 
 Result<void> AuditLog::usable() const {
-  if (const int number = sync_errno_.load(); number != 0) return failed(number, "syncing");
+  if (const int number = failed_errno_.load(); number != 0) return failed(number, "an earlier failure");
   return {};
 }
 
-Result<AuditLog::Turn> AuditLog::take_turn() {
-  std::unique_lock lock(mutex_);
+Result<ChainPosition> AuditLog::position() {
   KMSFS_TRY(usable());
-  KMSFS_TRY(lock_file());
-  Turn turn(*this, std::move(lock));
-  KMSFS_TRY(catch_up());
-  return turn;
-}
-
-Result<void> AuditLog::lock_file() {
-  const auto limit = std::chrono::steady_clock::now() + kTurnLimit;
-  for (microseconds pause{20};; pause = std::min(2 * pause, microseconds(1000))) {
-    if (::flock(log_.get(), LOCK_EX | LOCK_NB) == 0) return {};
-    if (errno == EINTR) continue;
-    if (errno != EWOULDBLOCK) return failed(errno, "locking");
-    if (std::chrono::steady_clock::now() > limit) return unavailable("is held by another process");
-    std::this_thread::sleep_for(pause);
+  if (!checked_.load() || !head_.settled()) {
+    struct stat status {};
+    if (::fstat(log_.get(), &status) != 0) return failed(errno, "reading");
+    if (!head_.settled() || static_cast<std::uint64_t>(status.st_size) != head_.log_size())
+      KMSFS_TRY(read_end());
+    checked_ = true;
   }
+  return head_.position();
 }
 
-Result<void> AuditLog::catch_up() {
+// Log and head disagree: a process or the machine died between the two, or in the middle of a line, or
+// somebody touched the log.
+Result<void> AuditLog::read_end() {
   struct stat status {};
   if (::fstat(log_.get(), &status) != 0) return failed(errno, "reading");
-  if (status.st_nlink == 0) return unavailable("was removed while in use; start again to begin a new one");
-  const auto size = static_cast<std::uint64_t>(status.st_size);
-  if (size == size_ && position_.sequence > 0) return {};
-  auto head = read_audit_head(head_.get());
-  if (!head) return std::move(head).error();
-  if (*head && (*head)->log_size == size) {
-    size_ = size;
-    position_ = (*head)->position;
-    return {};
-  }
-  return read_end(size, *head ? (*head)->log_size : 0, *head ? (*head)->position : ChainPosition{});
-}
-
-// Log and head disagree: a process died between the two, or in the middle of a line, or somebody touched the
-// log.
-Result<void> AuditLog::read_end(std::uint64_t size, std::uint64_t head_size, const ChainPosition& head) {
+  auto size = static_cast<std::uint64_t>(status.st_size);
   const Error no_record = unavailable("does not end in a record; move it away to begin a new one");
   ChainPosition last;
   for (std::uint64_t look = kFirstLook; size > 0; look *= 4) {
@@ -197,47 +202,39 @@ Result<void> AuditLog::read_end(std::uint64_t size, std::uint64_t head_size, con
       return no_record;
     break;
   }
-  if (size < head_size) {
+  const ChainPosition known = head_.position();
+  if (last.sequence < known.sequence) {
     logger_->warn(
-        "the audit log is shorter than it was; the chain goes on with a gap that its verification will show");
+        "the audit log lacks its last lines; the chain goes on with a gap that verification will show");
   }
-  position_ = last.sequence > head.sequence ? last : head;
-  size_ = size;
+  head_.settle(size, last.sequence > known.sequence ? last : known);
   return {};
 }
 
-Result<void> AuditLog::write_line(std::string_view line) {
+Result<void> AuditLog::append(std::string_view line, std::uint64_t sequence) {
   assert(line.ends_with('\n') && "a record is a line");
-  KMSFS_TRY(usable());
+  const std::uint64_t size = head_.log_size();
+  head_.unsettle();
   ssize_t put = ::write(log_.get(), line.data(), line.size());
   while (put < 0 && errno == EINTR) put = ::write(log_.get(), line.data(), line.size());
   if (put != static_cast<ssize_t>(line.size())) {
     const int number = put < 0 ? errno : ENOSPC;
-    // Best effort: half a line that stays is cut off by the next turn.
-    if (put > 0 && ::ftruncate(log_.get(), static_cast<off_t>(size_)) != 0) size_ = 0;
+    // If half a line stays, the head stays unsettled, and the next position() cuts it off.
+    if (put < 0 || ::ftruncate(log_.get(), static_cast<off_t>(size)) == 0)
+      head_.settle(size, head_.position());
     return failed(number, "writing");
   }
-  size_ += line.size();
-  read_position(line.substr(0, line.size() - 1), position_);
+  head_.settle(size + line.size(), {sequence, sha256(as_bytes(line.substr(0, line.size() - 1)))});
   if (!unsynced_.exchange(true)) {
     const std::lock_guard lock(sync_mutex_);
     sync_wanted_.notify_one();
   }
-  return write_audit_head(head_.get(), AuditHead{size_, position_});
+  return {};
 }
 
-AuditLog::Turn::Turn(Turn&& other) noexcept
-    : log_(std::exchange(other.log_, nullptr)), lock_(std::move(other.lock_)) {}
-
-AuditLog::Turn::~Turn() {
-  if (log_ != nullptr) ::flock(log_->log_.get(), LOCK_UN);
-}
-
-Result<void> AuditLog::Turn::append(std::string_view line) { return log_->write_line(line); }
-
-Result<void> AuditLog::Turn::sync() {
-  if (::fdatasync(log_->log_.get()) != 0) {
-    log_->sync_errno_ = errno;
+Result<void> AuditLog::sync() {
+  if (::fdatasync(log_.get()) != 0) {
+    failed_errno_ = errno;
     return failed(errno, "syncing");
   }
   return {};

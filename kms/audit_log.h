@@ -4,10 +4,11 @@
 // 100 ms after (a thread of its own sees to that), or at once where sync() is called. audit.head beside it
 // says where the chain stands: lines that vanish from the log's end leave a gap that verify_audit_log finds,
 // also after further lines. Errors: kUnavailable, kNoSpace; then the caller must not let its answer out.
-// Threads: any. Turns come one at a time over all threads and processes; never wait for anything else during
-// one but the store. Open after the process's last fork.
+// Threads: position(), append() and sync() only while holding the store's write transaction, which is what
+// orders the appenders of all threads and processes. Open after the process's last fork.
 #pragma once
 
+#include <array>
 #include <atomic>
 #include <condition_variable>
 #include <cstdint>
@@ -24,6 +25,29 @@
 
 namespace kmsfs::kms {
 
+// audit.head, mapped and shared by all processes that have the store open: settled 8 ‖ log size 8 ‖ sequence
+// 8 ‖ hash 32.
+class AuditHead {
+ public:
+  static constexpr std::size_t kSize = 56;
+
+  static Result<AuditHead> map(int fd);
+  AuditHead(AuditHead&& other) noexcept;
+  AuditHead& operator=(AuditHead&&) = delete;
+  ~AuditHead();
+
+  // False while a line is being written: somebody who died left it so, and the log itself must be looked at.
+  bool settled() const;
+  void unsettle();
+  std::uint64_t log_size() const { return load_be64(memory_ + 8); }
+  ChainPosition position() const;
+  void settle(std::uint64_t log_size, const ChainPosition& position);
+
+ private:
+  explicit AuditHead(std::byte* memory) : memory_(memory) {}
+  std::byte* memory_;
+};
+
 class AuditLog {
  public:
   static Result<std::unique_ptr<AuditLog>> open(const std::string& directory, Logger logger);
@@ -31,47 +55,29 @@ class AuditLog {
   AuditLog(const AuditLog&) = delete;
   AuditLog& operator=(const AuditLog&) = delete;
 
-  // The right to append, alone.
-  class Turn {
-   public:
-    Turn(Turn&& other) noexcept;
-    Turn& operator=(Turn&&) = delete;
-    ~Turn();
-    const ChainPosition& position() const { return log_->position_; }
-    Result<void> append(std::string_view line);  // made by audit_line(…, position()), newline included
-    Result<void> sync();
-
-   private:
-    friend class AuditLog;
-    Turn(AuditLog& log, std::unique_lock<std::mutex> lock) : log_(&log), lock_(std::move(lock)) {}
-    AuditLog* log_;
-    std::unique_lock<std::mutex> lock_;
-  };
-  // kUnavailable if another process keeps it for 5 s.
-  Result<Turn> take_turn();
+  // Where the chain stands now.
+  Result<ChainPosition> position();
+  // `line` was made by audit_line(), newline included, and has this sequence.
+  Result<void> append(std::string_view line, std::uint64_t sequence);
+  Result<void> sync();
 
  private:
-  AuditLog(UniqueFd log, UniqueFd head, Logger logger);
-  Result<void> lock_file();
-  Result<void> catch_up();
-  Result<void> read_end(std::uint64_t size, std::uint64_t head_size, const ChainPosition& head);
-  Result<void> write_line(std::string_view line);
-  void sync_until_stopped();
+  AuditLog(UniqueFd log, AuditHead head, Logger logger);
+  Result<void> read_end();
   Result<void> usable() const;
+  void sync_until_stopped();
+  void look_at_file();
 
   const UniqueFd log_;
-  const UniqueFd head_;
   const Logger logger_;
-
-  std::mutex mutex_;  // held by a Turn, and then the lock on log_
-  ChainPosition position_;
-  std::uint64_t size_ = 0;  // of the log when position_ was right; 0 and sequence 0: not read yet
+  AuditHead head_;                    // under the store's writer
+  std::atomic<bool> checked_{false};  // the log's size agrees with its head
 
   std::mutex sync_mutex_;
   std::condition_variable sync_wanted_;
   bool stop_ = false;                  // under sync_mutex_
   std::atomic<bool> unsynced_{false};  // lines since the last sync
-  std::atomic<int> sync_errno_{0};     // a failed sync may have lost lines: the log is not used any more
+  std::atomic<int> failed_errno_{0};   // lines may be lost: the log is not used any more
   std::thread syncer_;
 };
 
@@ -81,14 +87,5 @@ struct AuditVerdict {
 };
 // Reads the whole log, which may be in use.
 Result<AuditVerdict> verify_audit_log(const std::string& directory);
-
-// What audit.head holds: log size 8 ‖ sequence 8 ‖ hash 32. Nothing if it was never written.
-struct AuditHead {
-  static constexpr std::size_t kSize = 48;
-  std::uint64_t log_size = 0;
-  ChainPosition position;
-};
-Result<std::optional<AuditHead>> read_audit_head(int fd);
-Result<void> write_audit_head(int fd, const AuditHead& head);
 
 }  // namespace kmsfs::kms

@@ -1,5 +1,6 @@
 #include "kms/audit_record.h"
 
+#include <algorithm>
 #include <array>
 #include <charconv>
 #include <chrono>
@@ -34,26 +35,34 @@ std::size_t utf8_length(std::string_view text) {
   return 0;
 }
 
+bool is_plain(char c) {
+  const auto byte = static_cast<unsigned char>(c);
+  return byte >= 0x20 && byte < 0x7f && c != '"' && c != '\\';
+}
+
 void append_quoted(std::string& out, std::string_view text) {
   out += '"';
   while (!text.empty()) {
+    const auto plain = static_cast<std::size_t>(std::ranges::find_if_not(text, is_plain) - text.begin());
+    out.append(text.substr(0, plain));
+    text.remove_prefix(plain);
+    if (text.empty()) break;
     const auto c = static_cast<unsigned char>(text.front());
+    std::size_t used = 1;
     if (c == '"' || c == '\\') {
       out += '\\';
       out += text.front();
-      text.remove_prefix(1);
-    } else if (c < 0x20 || c == 0x7f) {
+    } else if (c < 0x80) {
       std::array<char, 8> escaped{};
       std::snprintf(escaped.data(), escaped.size(), "\\u%04x", c);
       out += escaped.data();
-      text.remove_prefix(1);
     } else if (const std::size_t length = utf8_length(text); length > 0) {
-      out += text.substr(0, length);
-      text.remove_prefix(length);
+      out.append(text.substr(0, length));
+      used = length;
     } else {
       out += "\xef\xbf\xbd";
-      text.remove_prefix(1);
     }
+    text.remove_prefix(used);
   }
   out += '"';
 }
@@ -133,9 +142,9 @@ JsonWriter& JsonWriter::boolean(std::string_view name, bool value) {
   out_ += value ? "true" : "false";
   return *this;
 }
-JsonWriter& JsonWriter::null(std::string_view name) {
+JsonWriter& JsonWriter::json(std::string_view name, std::string_view json) {
   member(name);
-  out_ += "null";
+  out_ += json;
   return *this;
 }
 JsonWriter& JsonWriter::texts(std::string_view name, const EncryptionContext& pairs) {
@@ -155,12 +164,11 @@ JsonWriter& JsonWriter::texts(std::string_view name, const EncryptionContext& pa
 
 std::string audit_line(const AuditRecord& record, const ChainPosition& after) {
   std::string line;
-  line.reserve(1280);
-  line.append(kSequence).append(std::to_string(after.sequence + 1));
-  line.append(kPrevious).append(to_hex(after.hash)).append("\"");
-  std::string rest;
-  rest.reserve(1024);
-  JsonWriter json(rest);
+  line.reserve(1536);
+  JsonWriter json(line);
+  json.begin();
+  json.number("sequence", static_cast<std::int64_t>(after.sequence + 1))
+      .text("previousHash", to_hex(after.hash));
   json.text("eventVersion", "1.09");
   write_identity(json, record.identity);
   json.text("eventTime", iso_time(record.time_ms)).text("eventSource", record.source);
@@ -170,10 +178,10 @@ std::string audit_line(const AuditRecord& record, const ChainPosition& after) {
   if (!record.error_code.empty()) {
     json.text("errorCode", record.error_code).text("errorMessage", record.error_message);
   }
-  rest.append(",\"requestParameters\":").append(record.request_parameters);
-  rest.append(",\"responseElements\":").append(record.response_elements);
-  const std::string event_id = new_uuid();
-  json.text("requestID", event_id).text("eventID", event_id).boolean("readOnly", record.read_only);
+  json.json("requestParameters", record.request_parameters)
+      .json("responseElements", record.response_elements);
+  const std::string id = new_uuid();  // one request is one event here
+  json.text("requestID", id).text("eventID", id).boolean("readOnly", record.read_only);
   json.begin_list("resources");
   for (const auto& resource : record.resources) {
     json.begin()
@@ -185,7 +193,8 @@ std::string audit_line(const AuditRecord& record, const ChainPosition& after) {
   json.end_list();
   json.text("eventType", record.event_type).boolean("managementEvent", true);
   json.text("recipientAccountId", record.identity.account).text("eventCategory", "Management");
-  line.append(",").append(rest).append("}\n");
+  json.end();
+  line += '\n';
   return line;
 }
 

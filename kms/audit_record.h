@@ -25,7 +25,7 @@ class JsonWriter {
   JsonWriter& text(std::string_view name, std::string_view value);
   JsonWriter& number(std::string_view name, std::int64_t value);
   JsonWriter& boolean(std::string_view name, bool value);
-  JsonWriter& null(std::string_view name);
+  JsonWriter& json(std::string_view name, std::string_view json);            // written as it is
   JsonWriter& texts(std::string_view name, const EncryptionContext& pairs);  // an object of strings
   JsonWriter& begin_list(std::string_view name);
   JsonWriter& end_list();

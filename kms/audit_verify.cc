@@ -1,5 +1,4 @@
 #include <fcntl.h>
-#include <sys/file.h>
 #include <sys/stat.h>
 
 #include <cerrno>
@@ -7,6 +6,7 @@
 
 #include "kms/audit_log.h"
 #include "kms/private_file.h"
+#include "kms/store.h"
 
 namespace kmsfs::kms {
 
@@ -35,12 +35,13 @@ class Chain {
     return true;
   }
 
-  void end(const std::optional<AuditHead>& head) {
-    if (verdict_.problem || !head) return;
-    if (head->position.sequence > last_.sequence) {
+  // The log's end, against where the chain stood.
+  void end(const ChainPosition& head) {
+    if (verdict_.problem) return;
+    if (head.sequence > last_.sequence) {
       verdict_.problem = "after line " + std::to_string(verdict_.lines) + ": the last " +
-                         std::to_string(head->position.sequence - last_.sequence) + " lines were removed";
-    } else if (head->position.sequence == last_.sequence && head->position.hash != last_.hash) {
+                         std::to_string(head.sequence - last_.sequence) + " lines were removed";
+    } else if (head.sequence == last_.sequence && head.hash != last_.hash) {
       fail("was changed");
     }
   }
@@ -61,21 +62,28 @@ class Chain {
 Result<AuditVerdict> verify_audit_log(const std::string& directory) {
   auto log = open_private_file(directory + "/audit.log", "the audit log", O_RDONLY);
   if (!log) return std::move(log).error();
-  auto head_file = open_private_file(directory + "/audit.head", "the audit log's head", O_RDONLY);
+  auto head_file = open_private_file(directory + "/audit.head", "the audit log's head", O_RDWR);
   if (!head_file) return std::move(head_file).error();
-  // Size and head of one moment; what is appended later is not read.
-  if (::flock(log->get(), LOCK_SH) != 0) return Error::from_errno(errno, "locking the audit log");
-  struct stat status {};
-  const int stated = ::fstat(log->get(), &status);
-  auto head = read_audit_head(head_file->get());
-  ::flock(log->get(), LOCK_UN);
-  if (stated != 0) return Error::from_errno(errno, "the audit log");
-  if (!head) return std::move(head).error();
+  auto store = Store::open(directory);
+  if (!store) return std::move(store).error();
+  std::uint64_t size = 0;
+  ChainPosition position;
+  {
+    // Size and head of one moment; what is appended later is not read.
+    auto writer = (*store)->write();
+    if (!writer) return std::move(writer).error();
+    auto head = AuditHead::map(head_file->get());
+    if (!head) return std::move(head).error();
+    struct stat status {};
+    if (::fstat(log->get(), &status) != 0) return Error::from_errno(errno, "the audit log");
+    size = static_cast<std::uint64_t>(status.st_size);
+    position = head->position();
+  }
 
   Chain chain;
   std::string rest;
   Bytes piece(kPiece);
-  for (auto left = static_cast<std::uint64_t>(status.st_size); left > 0;) {
+  for (std::uint64_t left = size; left > 0;) {
     auto got = read_up_to(log->get(), ByteSpan(piece).first(std::min<std::uint64_t>(left, piece.size())));
     if (!got) return std::move(got).error().during("the audit log");
     if (*got == 0) break;
@@ -89,7 +97,7 @@ Result<AuditVerdict> verify_audit_log(const std::string& directory) {
     rest.erase(0, start);
   }
   if (!rest.empty() && !chain.follow("")) return chain.verdict();  // cut short: no record
-  chain.end(*head);
+  chain.end(position);
   return chain.verdict();
 }
 

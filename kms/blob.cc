@@ -3,7 +3,8 @@
 #include <cassert>
 
 #include "core/kdf.h"
-#include "core/xaes.h"
+#include "core/one_time_aead.h"
+#include "core/random.h"
 #include "kms/errors.h"
 
 namespace kmsfs::kms {
@@ -11,11 +12,11 @@ namespace kmsfs::kms {
 namespace {
 
 constexpr std::uint8_t kVersion = 1;
-constexpr std::uint8_t kAlgorithm = 1;  // XAES-256-GCM with a commitment
+constexpr std::uint8_t kAlgorithm = 1;  // AES-256-GCM under a derived key, with a commitment
 constexpr std::size_t kPrefixSize = 2 + 16 + 16 + 16;
 constexpr std::size_t kCommitmentSize = 32;
 constexpr std::size_t kHeaderSize = kPrefixSize + kCommitmentSize;
-static_assert(kBlobOverhead == kHeaderSize + Xaes256Gcm::kOverhead);
+static_assert(kBlobOverhead == kHeaderSize + kOneTimeOverhead);
 
 // The key of one message, and what the blob shows of it so that it opens under no other.
 class MessageKey {
@@ -84,9 +85,7 @@ Result<Bytes> seal_blob(const BlobHeader& header, const Material& material, cons
   std::memcpy(&blob[kPrefixSize], message->commitment().data(), kCommitmentSize);
   auto aad = associated_data(all.first(kHeaderSize), context);
   if (!aad) return aad;
-  auto cipher = Xaes256Gcm::make(message->key());
-  if (!cipher) return std::move(cipher).error();
-  KMSFS_TRY(cipher->seal(*aad, plain, all.subspan(kHeaderSize)));
+  KMSFS_TRY(seal_one_time(message->key(), *aad, plain, all.subspan(kHeaderSize)));
   return blob;
 }
 
@@ -99,11 +98,9 @@ Result<SensitiveBytes> open_blob(ByteView blob, const Material& material, const 
   }
   auto aad = associated_data(blob.first(kHeaderSize), context);
   if (!aad) return std::move(aad).error();
-  auto cipher = Xaes256Gcm::make(message->key());
-  if (!cipher) return std::move(cipher).error();
   auto plain = SensitiveBytes::make(blob.size() - kBlobOverhead);
   if (!plain) return plain;
-  if (auto opened = cipher->open(*aad, blob.subspan(kHeaderSize), plain->fill()); !opened) {
+  if (auto opened = open_one_time(message->key(), *aad, blob.subspan(kHeaderSize), plain->fill()); !opened) {
     if (opened.error().kind == Kind::kCorrupt) return invalid_ciphertext();
     return std::move(opened).error();
   }

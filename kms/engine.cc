@@ -213,64 +213,64 @@ Result<std::uint64_t> Engine::last_change(const Transaction& transaction) {
   return *stored && (*stored)->size() >= 8 ? load_be64((*stored)->data()) : 0;
 }
 
-Result<AuditLog::Turn> Engine::take_turn(std::uint64_t& last_change) {
-  auto turn = audit_->take_turn();
-  if (!turn) return internal_failure(std::move(turn).error());
-  auto transaction = store_->read();
+Result<Engine::Turn> Engine::take_turn() {
+  auto transaction = store_->write();
   if (!transaction) return internal_failure(std::move(transaction).error());
-  auto changed = Engine::last_change(**transaction);
+  auto position = audit_->position();
+  if (!position) return internal_failure(std::move(position).error());
+  auto changed = last_change(**transaction);
   if (!changed) return std::move(changed).error();
-  last_change = *changed;
-  if (*changed > turn->position().sequence) {
+  if (*changed > position->sequence) {
     auto stored = (*transaction)->get(Table::kMeta, as_bytes("last_change"));
     if (!stored) return internal_failure(std::move(stored).error());
-    if (auto caught_up = turn->append(as_text((*stored)->subspan(8))); !caught_up) {
-      return internal_failure(std::move(caught_up).error());
-    }
+    auto caught_up = audit_->append(as_text((*stored)->subspan(8)), *changed);
+    if (!caught_up) return internal_failure(std::move(caught_up).error());
+    position = audit_->position();
+    if (!position) return internal_failure(std::move(position).error());
   }
-  return turn;
+  return Turn{std::move(*transaction), *position};
 }
 
 Result<bool> Engine::record_use(const AuditRecord& record, std::uint64_t last_change) {
-  std::uint64_t current = 0;
-  auto turn = take_turn(current);
+  auto turn = take_turn();
   if (!turn) return std::move(turn).error();
-  if (current != last_change) return false;
-  if (auto appended = turn->append(audit_line(record, turn->position())); !appended) {
+  auto current = Engine::last_change(*turn->transaction);
+  if (!current) return std::move(current).error();
+  if (*current != last_change) return false;
+  if (auto appended = audit_->append(audit_line(record, turn->position), turn->position.sequence + 1);
+      !appended) {
     return internal_failure(std::move(appended).error());
   }
   return true;
 }
 
 Result<void> Engine::change(AuditRecord& record, const Change& act) {
-  std::uint64_t last_change = 0;
-  auto turn = take_turn(last_change);
+  auto turn = take_turn();
   if (!turn) return std::move(turn).error();
   // The record of a change must never be on disk without those before it.
-  if (auto synced = turn->sync(); !synced) return internal_failure(std::move(synced).error());
-  auto transaction = store_->write();
-  if (!transaction) return internal_failure(std::move(transaction).error());
-  if (auto acted = act(**transaction, record); !acted) {
-    transaction->reset();
-    tell_error(record, acted.error());
-    if (auto told = turn->append(audit_line(record, turn->position())); !told) {
-      return internal_failure(std::move(told).error());
-    }
+  if (auto synced = audit_->sync(); !synced) return internal_failure(std::move(synced).error());
+  auto acted = act(*turn->transaction, record);
+  if (!acted) tell_error(record, acted.error());
+  const std::string line = audit_line(record, turn->position);
+  if (!acted) {
+    // Still in turn; what the transaction holds is undone with it.
+    auto told = audit_->append(line, turn->position.sequence + 1);
+    if (!told) return internal_failure(std::move(told).error());
     return acted;
   }
-  const std::string line = audit_line(record, turn->position());
   Bytes stored(8 + line.size());
-  store_be64(stored.data(), turn->position().sequence + 1);
+  store_be64(stored.data(), turn->position.sequence + 1);
   std::memcpy(stored.data() + 8, line.data(), line.size());
-  auto committed = (*transaction)->put(Table::kMeta, as_bytes("last_change"), stored);
-  if (committed) committed = (*transaction)->commit();
+  auto committed = turn->transaction->put(Table::kMeta, as_bytes("last_change"), stored);
+  if (committed) committed = turn->transaction->commit();
   if (!committed) return internal_failure(std::move(committed).error());
-  auto appended = turn->append(line);
-  if (appended) appended = turn->sync();
-  if (!appended) {
-    // Done and recorded in the store; no key is used before the line is in the log.
-    logger_->warn("{}; the record of {} follows later", appended.error().text, record.event);
+  // Whoever comes next puts the record into the log; let that be us.
+  auto settled = take_turn();
+  if (settled) {
+    if (auto synced = audit_->sync(); synced) return {};
   }
+  // Done and recorded in the store; no key is used before the line is in the log.
+  logger_->warn("the audit log cannot be written; the record of {} follows later", record.event);
   return {};
 }
 

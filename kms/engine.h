@@ -4,7 +4,7 @@
 // Always: record_use() puts a line into the log before an answer leaves, and only while no change came in
 // between that the decision did not see. change() writes the record of a change in the change's own
 // transaction; if the process dies before it reaches the log, the next turn of any process puts it there.
-// Lock order: the audit log's turn, then the store's writer.
+// The store's write transaction is what orders everything that is recorded, over all threads and processes.
 // Threads: any.
 #pragma once
 
@@ -62,8 +62,13 @@ class Engine {
  private:
   Engine(std::unique_ptr<Store> store, std::unique_ptr<AuditLog> audit, Xaes256Gcm root, std::string region,
          const Clock& clock, Logger logger);
-  // A turn, with what an earlier one left behind put into the log; `last_change` as of now.
-  Result<AuditLog::Turn> take_turn(std::uint64_t& last_change);
+  // A write transaction, and the place in the log that goes with it: what an earlier change left behind is in
+  // the log.
+  struct Turn {
+    std::unique_ptr<WriteTransaction> transaction;
+    ChainPosition position;
+  };
+  Result<Turn> take_turn();
 
   template <typename Loaded, typename Load>
   Result<std::shared_ptr<const Loaded>> load(const Transaction& transaction, Table table, ByteView name,
