@@ -1,8 +1,9 @@
 // One condition of a statement: an operator, a condition key and the values it is compared with.
 //
-// A key that the request lacks: positive operators do not hold, negated ones do, …IfExists holds, Null says
+// A key that the request lacks: positive operators do not hold, negated ones do, ...IfExists holds, Null says
 // so; ForAllValues holds over no values, ForAnyValue does not. Values are alternatives; under a negated
-// operator none may match. Threads: any; const after parsing.
+// operator none may match.
+// Threads: any; const after parsing.
 #pragma once
 
 #include <array>

@@ -1,7 +1,8 @@
 // Condition keys: their names, resolved once at parsing, and their values in a request.
 //
 // Key names are case-insensitive, also the part after the prefix ("kms:EncryptionContext:App"); values are
-// not. Threads: plain values.
+// not.
+// Threads: plain values.
 #pragma once
 
 #include <array>

@@ -241,7 +241,7 @@ Decision decide_retire_grant(const Request& request, const PolicySet& policies, 
   };
   const bool grantee_may_retire =
       std::find(grant.operations.begin(), grant.operations.end(), "RetireGrant") != grant.operations.end();
-  if (has_right(grant.retiring, {}) ||
+  if (has_right(grant.retiring, grant.retiring_unique_id) ||
       (grantee_may_retire && has_right(grant.grantee, grant.grantee_unique_id))) {
     return allowed(Reason::kRetiringRight, {});
   }

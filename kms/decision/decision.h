@@ -3,8 +3,9 @@
 //
 // Always: an explicit deny anywhere wins over every allow and every grant; an identity policy alone never
 // opens a key; another account needs the key's side and its own; a service-managed key is never opened to
-// another account. Nothing here does I/O, reads a clock or keeps state. Cost: deciding Decrypt under a plain
-// key policy allocates nothing (bench/kms/decision). Threads: any; everything is const.
+// another account. Nothing here does I/O, reads a clock or keeps state.
+// Cost: deciding Decrypt under a plain key policy allocates nothing (bench/kms/decision).
+// Threads: any; everything is const.
 #pragma once
 
 #include <cstdint>
@@ -45,20 +46,20 @@ struct Finding {
   std::uint32_t statement = 0;  // index in that policy
 };
 
-// Why a denial: which side lacked an allow, or had the deny; the reason for an allow.
+// What an allow rests on, or which side a denial lacks.
 enum class Reason : std::uint8_t {
   kResourcePolicyNamesCaller,  // the key policy allows the caller itself
   kResourcePolicyAndIdentity,  // the key policy allows the caller's account, and an identity policy allows
                                // too
   kIdentityPolicy,             // no key in play: identity policies decide
-  kGrant,                      //
-  kRetiringRight,              // RetireGrant: the grant itself gives the right
-  kExplicitDeny,               // of Finding's kind
-  kNoResourcePolicyAllows,     //
-  kNoIdentityPolicyAllows,     //
-  kNoBoundaryAllows,           //
-  kNoSessionPolicyAllows,      //
-  kNotAcrossAccounts,          // the operation does not work on another account's key, whatever policies say
+  kGrant,
+  kRetiringRight,  // RetireGrant: the grant itself gives the right
+  kExplicitDeny,   // in the policy that Decision::first names
+  kNoResourcePolicyAllows,
+  kNoIdentityPolicyAllows,
+  kNoBoundaryAllows,
+  kNoSessionPolicyAllows,
+  kNotAcrossAccounts,  // the operation does not work on another account's key, whatever policies say
   kServiceManagedKeyOfAnotherAccount,
 };
 

@@ -1,9 +1,10 @@
 // A policy document in its typed form: parsed and checked once, then only read.
 //
 // Always: a Policy that exists is well-formed. Operators, condition keys and patterns are resolved when it is
-// parsed; evaluation touches no JSON. Errors: MalformedPolicyDocumentException (Kind::kInvalid), with the
-// place: "Statement[1].Condition: …"; LimitExceededException if longer than 32 KiB. Threads: any; const after
-// parsing.
+// parsed; evaluation touches no JSON.
+// Errors: MalformedPolicyDocumentException (Kind::kInvalid), with its place ("Statement[1].Condition: …");
+// LimitExceededException if longer than 32 KiB.
+// Threads: any; const after parsing.
 #pragma once
 
 #include <cstdint>

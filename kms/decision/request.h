@@ -24,7 +24,8 @@ enum class CallerType : std::uint8_t { kAccountRoot, kUser, kAssumedRole, kServi
 struct Caller {
   CallerType type = CallerType::kUser;
   std::string account;  // 12 digits; for a service the account on whose behalf it calls
-  std::string arn;  // arn:aws:iam::A:root, …:user/N, arn:aws:sts::A:assumed-role/R/S; a service: its DNS name
+  // arn:aws:iam::A:root, arn:aws:iam::A:user/N, arn:aws:sts::A:assumed-role/R/S; of a service its DNS name
+  std::string arn;
   std::string role_arn;   // sessions: arn:aws:iam::A:role/R
   std::string name;       // users: the user name; sessions: the session name
   std::string unique_id;  // of the user or of the session's role; empty if identities have none
@@ -63,8 +64,9 @@ struct Grant {
   std::vector<std::string> operations;  // without prefix: "Decrypt", "GenerateDataKey"
   GrantConstraint constraint = GrantConstraint::kNone;
   EncryptionContext constraint_context;
-  std::string
-      grantee_unique_id;  // set: the grantee was this identity, and a later one of that name is not it
+  // Set: the principal was this identity, and a later one of that name is not it.
+  std::string grantee_unique_id;
+  std::string retiring_unique_id;
 };
 
 // Where and when the call came from.

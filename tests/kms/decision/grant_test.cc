@@ -174,6 +174,8 @@ class Retiring : public ::testing::Test {
 TEST_F(Retiring, TheRetiringPrincipalMayEvenFromAnotherAccountAndTheGranteeMayNot) {
   EXPECT_TRUE(retires(Caller::user(kForeign, "retirer")));
   EXPECT_FALSE(retires(Caller::user(kHome, "bob")));
+  world.grants[0].retiring_unique_id = "AIDARETIRERRETIRER01";
+  EXPECT_FALSE(retires(Caller::user(kForeign, "retirer"))) << "made anew under the old name";
 }
 
 TEST_F(Retiring, TheGranteeMayIfItWasGrantedRetireGrant) {
