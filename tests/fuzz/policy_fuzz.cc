@@ -11,7 +11,12 @@ void decide_on(const Policy& policy) {
   static const Caller caller = Caller::session("111111111111", "team/worker", "s1");
   static const Circumstances circumstances{1'800'000'000'000, "203.0.113.7", "fuzz", "eu-west-1", "", true};
   static const kmsfs::EncryptionContext context = {{"app", "a*b"}, {"App", "x"}};
-  static const KeyFacts key{"arn:aws:kms:eu-west-1:111111111111:key/k", "111111111111"};
+  static const KeyFacts key = [] {
+    KeyFacts facts;
+    facts.arn = "arn:aws:kms:eu-west-1:111111111111:key/k";
+    facts.account = "111111111111";
+    return facts;
+  }();
   Request request;
   request.caller = &caller;
   request.circumstances = &circumstances;
