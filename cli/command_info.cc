@@ -48,15 +48,17 @@ void print(const std::string& path, const json& information) {
 Outcome run_info(const InfoRequest& request) {
   auto table = read_mount_table();
   if (!table) return failure(table.error(), "no information");
-  Outcome first_failure;
+  Outcome outcome;
   json all = json::array();
   for (const std::string& path : request.paths) {
     auto information = information_on(*table, path);
     if (!information) {
-      const Failure failed = failure(information.error(), "no information on " + path);
-      // All are tried; the last line, which main prints, is that of the first failure's successor at most.
-      if (first_failure) std::fprintf(stderr, "kmsfs: %s\n", first_failure->text.c_str());
-      first_failure = failed;
+      const bool elsewhere = information.error().kind == Kind::kNotFound;
+      Failure failed = failure(elsewhere ? ExitCode::kNotMounted : exit_code_of(information.error()),
+                               information.error(), "no information on " + path);
+      // All are tried. The caller prints one failure; the others are printed here.
+      if (outcome) std::fprintf(stderr, "kmsfs: %s\n", outcome->text.c_str());
+      outcome = std::move(failed);
       continue;
     }
     (*information)["path"] = path;
@@ -67,7 +69,7 @@ Outcome run_info(const InfoRequest& request) {
     }
   }
   if (request.json) std::printf("%s\n", all.dump(2, ' ', false, json::error_handler_t::replace).c_str());
-  return first_failure;
+  return outcome;
 }
 
 }  // namespace kmsfs::cli

@@ -6,6 +6,7 @@
 #include <map>
 #include <string>
 #include <string_view>
+#include <utility>
 
 #include "cli/commands.h"
 #include "cli/mount_helper.h"
@@ -135,6 +136,12 @@ int run_command_line(int argument_count, const char* const* arguments) {
   add_umount(app, requests);
   add_status(app, requests);
   add_info(app, requests);
+  const std::string_view first = argument_count > 1 ? arguments[1] : "";
+  const auto is_first = [&](const CLI::App* command) { return command->get_name() == first; };
+  if (!first.starts_with('-') && std::as_const(app).get_subcommands(is_first).empty()) {
+    return report(usage(error(Kind::kInvalid, first.empty() ? "say what to do: kmsfs COMMAND ..."
+                                                            : "there is no command " + std::string(first))));
+  }
   try {
     app.parse(argument_count, arguments);
   } catch (const CLI::Success& asked) {  // --help, --version

@@ -96,8 +96,10 @@ Outcome show_one(const std::vector<MountEntry>& table, const StatusRequest& requ
 // One that does not answer is shown as such; the others are not its fault.
 Outcome show_all(const std::vector<MountEntry>& table, bool as_json) {
   json all = json::array();
+  bool any = false;
   for (const MountEntry& mount : table) {
     if (mount.type != kMountType) continue;
+    any = true;
     auto status = status_of(mount);
     if (as_json) {
       all.push_back(status ? *status
@@ -110,6 +112,7 @@ Outcome show_all(const std::vector<MountEntry>& table, bool as_json) {
       std::printf("%s\n  %s\n", mount.mountpoint.c_str(), status.error().text.c_str());
     }
   }
+  if (!any && !as_json) std::printf("no kmsfs mounts\n");
   if (as_json) std::printf("%s\n", all.dump(2, ' ', false, json::error_handler_t::replace).c_str());
   return std::nullopt;
 }

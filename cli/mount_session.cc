@@ -233,8 +233,8 @@ Outcome MountSession::run() {
   mounted_.reset();
   files_->shut_down();
   if (!ended) return failure(ended.error(), "serving " + backing_path_);
-  // A read-only mount has repaired nothing.
-  if (request_.mount.read_only) {
+  // What was not repaired yet stays for the next mount; a read-only one repairs nothing.
+  if (request_.mount.read_only || !files_->recovered()) {
     record_->abandon();
   } else if (auto recorded = record_->end(); !recorded) {
     return failure(recorded.error(), "ending the mount of " + backing_path_);
