@@ -1,0 +1,173 @@
+#include "keycache/shard.h"
+
+#include <algorithm>
+#include <cassert>
+
+namespace kmsfs::keycache {
+
+namespace {
+constexpr std::size_t kRefusalLimit =
+    256;  // remembered per shard; beyond it the KMS hears the question again
+}
+
+Error Entry::why_not() const {
+  auto refused = master.standing.with([](const MasterKey::Standing& standing) { return standing.refused; });
+  if (refused) return std::move(*refused);
+  return error(Kind::kExpired, "the data key is past its age, or was forgotten");
+}
+
+void Flight::land(Result<KeyHandle> outcome) {
+  {
+    std::lock_guard lock(mutex_);
+    outcome_.emplace(std::move(outcome));
+  }
+  landed_.notify_all();
+}
+
+Result<KeyHandle> Flight::wait() {
+  std::unique_lock lock(mutex_);
+  landed_.wait(lock, [&] { return outcome_.has_value(); });
+  return *outcome_;
+}
+
+Entry* Shard::find(const EntryId& id) {
+  const auto found = entries_.find(id);
+  return found == entries_.end() ? nullptr : &found->second;
+}
+
+Entry& Shard::entry(const EntryId& id, MasterKey& master) {
+  const auto found = entries_.find(id);
+  if (found != entries_.end()) return found->second;
+  Entry& made = entries_.try_emplace(id, id, master).first->second;
+  unpinned_.push_back(made);
+  return made;
+}
+
+void Shard::pin(Entry& entry) {
+  if (entry.pins++ == 0) unpinned_.remove(entry);
+  entry.master.pins.fetch_add(1, std::memory_order_relaxed);
+}
+
+void Shard::unpin(Entry& entry, BootTime now) {
+  assert(entry.pins > 0 && "every unpin belongs to a pin");
+  entry.master.pins.fetch_sub(1, std::memory_order_relaxed);
+  if (--entry.pins > 0) return;
+  entry.request.reset();
+  entry.unpinned_since = now;
+  unpinned_.push_back(entry);
+  if (entry.held) {
+    touch(entry);
+  } else {
+    erase(entry);
+  }
+}
+
+Result<void> Shard::hold(Entry& entry, DataKey key, ByteView fingerprint_salt, std::optional<Room> room,
+                         std::atomic<std::size_t>& taken, std::uint64_t epoch, BootTime age_ends) {
+  const Sha256 fingerprint = hmac_sha256(key, fingerprint_salt);
+  const ByteView cut = ByteView(fingerprint).first(entry.fingerprint.size());
+  if (entry.has_fingerprint && !equal_in_constant_time(entry.fingerprint, cut)) {
+    return error(Kind::kCorrupt, "the KMS opened the same wrapped data key to another key than before");
+  }
+  std::copy(cut.begin(), cut.end(), entry.fingerprint.begin());
+  entry.has_fingerprint = true;
+  if (entry.held) {
+    by_age_.remove(entry);  // the bytes are the same: they stay where they are
+  } else {
+    if (!room) {
+      // It held a key when the KMS was asked, and so needed no room then.
+      taken.fetch_add(1, std::memory_order_relaxed);
+      room.emplace(taken);
+    }
+    entry.held.emplace(Entry::Held{std::move(key), std::move(*room)});
+    entry.master.keys_held.fetch_add(1, std::memory_order_relaxed);
+  }
+  by_age_.push_back(entry);
+  entry.age_ends = age_ends;
+  entry.uses = 0;
+  entry.good_until.store(age_ends.count(), std::memory_order_release);
+  entry.epoch.store(epoch, std::memory_order_release);
+  touch(entry);
+  return {};
+}
+
+void Shard::drop(Entry& entry) {
+  if (entry.held) {
+    entry.epoch.store(0, std::memory_order_release);
+    entry.held.reset();
+    entry.master.keys_held.fetch_sub(1, std::memory_order_relaxed);
+    by_age_.remove(entry);
+    touch(entry);
+  }
+  if (entry.pins == 0) erase(entry);
+}
+
+void Shard::erase(Entry& entry) {
+  unpinned_.remove(entry);
+  entries_.erase(entries_.find(entry.id));
+}
+
+bool Shard::evict_one() {
+  Entry* oldest = unpinned_.front();
+  if (oldest == nullptr) return false;
+  drop(*oldest);
+  ++counters.evictions;
+  return true;
+}
+
+void Shard::expire(BootTime now, std::chrono::nanoseconds grace, std::chrono::nanoseconds max_idle) {
+  for (Entry* oldest = by_age_.front(); oldest != nullptr && oldest->age_ends + grace <= now;
+       oldest = by_age_.front()) {
+    drop(*oldest);
+    ++counters.expirations;
+  }
+  if (max_idle.count() > 0) {
+    for (Entry* oldest = unpinned_.front(); oldest != nullptr && oldest->unpinned_since + max_idle <= now;
+         oldest = unpinned_.front()) {
+      drop(*oldest);
+      ++counters.expirations;
+    }
+  }
+  std::erase_if(refusals_, [&](const auto& item) { return item.second.until <= now; });
+}
+
+void Shard::sweep(const MasterKey* master) {
+  for (Entry* at = by_age_.front(); at != nullptr;) {
+    Entry* next = by_age_.next(*at);
+    const bool concerned = master == nullptr || &at->master == master;
+    if (concerned && at->epoch.load() != at->master.epoch.load()) drop(*at);
+    at = next;
+  }
+}
+
+void Shard::remember_refusal(const EntryId& id, const Error& reason, BootTime until) {
+  if (refusals_.size() >= kRefusalLimit) refusals_.clear();
+  refusals_.insert_or_assign(id, Refusal{reason, until});
+}
+
+const Error* Shard::refusal(const EntryId& id, BootTime now) const {
+  const auto found = refusals_.find(id);
+  return found == refusals_.end() || found->second.until <= now ? nullptr : &found->second.reason;
+}
+
+void Shard::touch(Entry& entry) {
+  if (!keep_journal_ || entry.journaled) return;
+  entry.journaled = true;
+  journal_.push_back(entry.id);
+}
+
+std::vector<EntryId> Shard::take_journal() {
+  std::vector<EntryId> taken;
+  taken.swap(journal_);
+  for (const EntryId& id : taken) {
+    if (Entry* entry = find(id)) entry->journaled = false;
+  }
+  return taken;
+}
+
+void Shard::keep_journal(bool keep) {
+  keep_journal_ = keep;
+  if (!keep) static_cast<void>(take_journal());
+}
+
+}  // namespace kmsfs::keycache

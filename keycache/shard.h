@@ -1,0 +1,89 @@
+// One of the parts that the cache is split into by entry id. Private to keycache/.
+//
+// Threads: the caller holds the shard's lock (Guarded<Shard>). Pins must not be released under it.
+#pragma once
+
+#include <condition_variable>
+#include <mutex>
+#include <unordered_map>
+#include <vector>
+
+#include "keycache/entry.h"
+
+namespace kmsfs::keycache {
+
+// One question to the KMS, and everybody who waits for its answer.
+class Flight {
+ public:
+  void land(Result<KeyHandle> outcome);
+  Result<KeyHandle> wait();
+
+  std::uint64_t handles = 0;  // that this will give out; under the shard's lock
+
+ private:
+  std::mutex mutex_;
+  std::condition_variable landed_;
+  std::optional<Result<KeyHandle>> outcome_;
+};
+
+class Shard {
+ public:
+  struct Counters {
+    std::uint64_t hits = 0, misses = 0, shared_flights = 0, evictions = 0, expirations = 0;
+  };
+
+  Shard() = default;
+  Shard(const Shard&) = delete;
+  Shard& operator=(const Shard&) = delete;
+
+  Entry* find(const EntryId& id);
+  // The entry of that id, made if there is none. A new one holds no key and must be pinned or given one now.
+  Entry& entry(const EntryId& id, MasterKey& master);
+
+  void pin(Entry& entry);
+  // An entry that holds no key is gone after its last pin.
+  void unpin(Entry& entry, BootTime now);
+
+  // Gives the entry its key, or a new age for the one it holds. kCorrupt if it is another key than it ever
+  // held.
+  Result<void> hold(Entry& entry, DataKey key, ByteView fingerprint_salt, std::optional<Room> room,
+                    std::atomic<std::size_t>& taken, std::uint64_t epoch, BootTime age_ends);
+  // Wipes its key. An entry that nobody pins is gone after that.
+  void drop(Entry& entry);
+
+  bool evict_one();
+  // Wipes what is past its age (and grace), and what nobody used for `max_idle` (if that is not zero).
+  void expire(BootTime now, std::chrono::nanoseconds grace, std::chrono::nanoseconds max_idle);
+  // Wipes every key of this master key (nullptr: of any) that is not of its present epoch.
+  void sweep(const MasterKey* master);
+
+  // A wrapped key that the KMS refused is not asked for again before `until`.
+  void remember_refusal(const EntryId& id, const Error& reason, BootTime until);
+  const Error* refusal(const EntryId& id, BootTime now) const;
+
+  void touch(Entry& entry);  // a change that the index should hear of
+  std::vector<EntryId> take_journal();
+  void keep_journal(bool keep);
+
+  // The oldest key first.
+  const EntryList<&Entry::by_age>& by_age() const { return by_age_; }
+
+  std::unordered_map<EntryId, std::shared_ptr<Flight>, EntryIdHash> flights;
+  Counters counters;
+
+ private:
+  struct Refusal {
+    Error reason;
+    BootTime until;
+  };
+  void erase(Entry& entry);
+
+  std::unordered_map<EntryId, Entry, EntryIdHash> entries_;
+  EntryList<&Entry::by_age> by_age_;
+  EntryList<&Entry::unpinned> unpinned_;  // the one unused for longest first
+  std::unordered_map<EntryId, Refusal, EntryIdHash> refusals_;
+  std::vector<EntryId> journal_;
+  bool keep_journal_ = false;
+};
+
+}  // namespace kmsfs::keycache
