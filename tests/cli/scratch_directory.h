@@ -1,4 +1,4 @@
-// A directory in /tmp that goes with the object.
+// A directory in $TMPDIR, or /tmp, that goes with the object.
 #pragma once
 
 #include <stdlib.h>
@@ -11,7 +11,7 @@ namespace kmsfs::testing {
 class ScratchDirectory {
  public:
   ScratchDirectory() {
-    std::string pattern = "/tmp/kmsfs-cli-test.XXXXXX";
+    std::string pattern = std::filesystem::temp_directory_path() / "kmsfs-cli-test.XXXXXX";
     if (::mkdtemp(pattern.data()) != nullptr) path_ = pattern;
   }
   ~ScratchDirectory() {
