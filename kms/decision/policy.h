@@ -20,7 +20,7 @@
 
 namespace kmsfs::kms {
 
-inline constexpr std::size_t kPolicySizeLimit = 32 * 1024;
+inline constexpr std::size_t kPolicySizeLimit = 32'768;
 
 // Where a policy is attached decides which elements it must and must not have.
 enum class PolicyUse : std::uint8_t { kKey, kIdentity, kTrust };
