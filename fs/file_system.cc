@@ -34,11 +34,13 @@ FileSystem::State::State(Disk& disk_seam, const Volume& opened_volume, KeyCache&
       options(chosen),
       files(disk_seam, opened_volume),
       nodes(descriptor_budget(chosen)),
-      content{disk_seam, opened_volume, key_cache, time, logger, recover_since(chosen), {}} {}
+      content{disk_seam, opened_volume,         key_cache,        time,
+              logger,    recover_since(chosen), chosen.read_only, {}} {}
 
 FileSystem::FileSystem(std::unique_ptr<State> state) : state_(std::move(state)) {}
 
 FileSystem::~FileSystem() {
+  state_->stop_recovering();
   state_->keys.set_revocation_listener({});
   state_->background.stop();
 }
@@ -60,10 +62,19 @@ Result<std::unique_ptr<FileSystem>> FileSystem::make(Disk& disk, UniqueFd backin
                                                      : std::function<void()>());
   keys.set_revocation_listener(
       [&inside](const std::string& key_arn, const Error&) { inside.key_withdrawn(key_arn); });
+  inside.recovered = !options.recover;
+  if (options.recover && options.maintenance_thread && !options.read_only) {
+    inside.recovery = std::thread([&inside, system = made.get()] {
+      auto outcome = system->recover_all();
+      if (!outcome) inside.logger->warn("{}; the next mount goes on with it", outcome.error().text);
+    });
+  }
   return made;
 }
 
-void FileSystem::set_notifier(Notifier notifier) { state_->notifier = std::move(notifier); }
+void FileSystem::set_notifier(Notifier notifier) {
+  state_->notifier.with([&](Notifier& told) { told = std::move(notifier); });
+}
 
 Result<void> FileSystem::State::may_change() const {
   if (options.read_only) return errno_error(EROFS);
@@ -78,27 +89,29 @@ void FileSystem::State::observe(const Error& error) {
   if ((count & (count - 1)) == 0) logger->error("corrupt data, {} times so far: {}", count, error.text);
 }
 
-// From the thread that learnt of it. What the kernel still holds back is asked for before the keys go, but
-// not for longer than the grace: maintain() sees to that.
+// From the thread that learnt of it.
 void FileSystem::State::key_withdrawn(const std::string& key_arn) {
   for (const NodePtr& node : open_files()) {
-    Inode& inode = content_of(node);
-    if (!inode.uses_key(key_arn)) continue;
-    inode.withdraw();
-    if (!notifier.invalidate_node) {
-      inode.drop_keys_if_due(true);
-      continue;
-    }
-    background.add([this, node] {
-      notifier.invalidate_node(node->id);
-      content_of(node).drop_keys_if_due(true);
-    });
+    if (content_of(node).uses_key(key_arn)) withdraw(node);
   }
+}
+
+// What the kernel still holds back is asked for before the keys go, but not for longer than the grace:
+// maintain() sees to that.
+void FileSystem::State::withdraw(const NodePtr& node) {
+  auto invalidate = notifier.with([](const Notifier& told) { return told.invalidate_node; });
+  if (!content_of(node).begin_grace()) return;
+  if (!invalidate) return content_of(node).drop_keys_if_due(true);
+  background.add([this, node, invalidate = std::move(invalidate)] {
+    invalidate(node->id);
+    content_of(node).drop_keys_if_due(true);
+  });
 }
 
 void FileSystem::State::expire_cold_nodes() {
   const std::uint64_t known = nodes.size();
-  if (known <= options.node_budget) return;
+  const auto expire = notifier.with([](const Notifier& told) { return told.expire_entry; });
+  if (!expire || known <= options.node_budget) return;
   for (const NodePtr& node : nodes.coldest(known - options.node_budget + options.node_budget / 8)) {
     const auto place = nodes.place(*node);
     if (!place) continue;
@@ -108,15 +121,19 @@ void FileSystem::State::expire_cold_nodes() {
     auto id = directory_id(parent);
     if (!id) continue;
     auto name = files.plain_name(parent.fd(), *id, place->stored_name);
-    if (name) notifier.expire_entry(place->parent->id, *name);
+    if (name) expire(place->parent->id, *name);
   }
 }
 
 void FileSystem::maintain() {
   State& s = *state_;
-  for (const NodePtr& node : s.open_files()) s.content_of(node).drop_keys_if_due(false);
-  if (!s.notifier.expire_entry || s.nodes.size() <= s.options.node_budget || s.expiring.exchange(true))
-    return;
+  for (const NodePtr& node : s.open_files()) {
+    Inode& inode = s.content_of(node);
+    // A revocation was told; that an age is over, in an outage, is found here.
+    if (inode.has_unusable_key()) s.withdraw(node);
+    inode.drop_keys_if_due(false);
+  }
+  if (s.nodes.size() <= s.options.node_budget || s.expiring.exchange(true)) return;
   s.background.add([&s] {
     s.expire_cold_nodes();
     s.expiring = false;
@@ -166,6 +183,7 @@ Result<FileInformation> FileSystem::information(NodeId id) {
 }
 
 void FileSystem::shut_down() {
+  state_->stop_recovering();
   state_->background.stop();
   for (const NodePtr& node : state_->open_files()) state_->content_of(node).mark_clean();
 }

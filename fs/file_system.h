@@ -175,10 +175,19 @@ class FileSystem {
   // Wipes the keys of files whose key is refused or expired and whose grace is over; lets the kernel forget
   // cold nodes.
   void maintain();
+  // With Options::recover: repairs every file that a crash may have left unfinished. Runs by itself in a
+  // thread of its own, unless maintenance_thread is false; what stopped it is logged, and the next mount has
+  // to go on.
+  Result<void> recover_all();
+  // Nothing is left for the next mount to recover.
+  bool recovered() const;
   // At unmount: writes the state slots of all files still open. No operation may run or follow.
   void shut_down();
 
  private:
+  Result<void> recover_directory(NodeId directory, std::vector<NodeId>& waiting);
+  Result<void> recover_file(NodeId node);
+
   struct State;
   explicit FileSystem(std::unique_ptr<State> state);
   std::unique_ptr<State> state_;

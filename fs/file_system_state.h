@@ -9,6 +9,7 @@
 #include <mutex>
 #include <shared_mutex>
 #include <string>
+#include <thread>
 #include <unordered_map>
 #include <utility>
 #include <vector>
@@ -160,7 +161,10 @@ struct FileSystem::State {
   Result<T> observed(Result<T> result);
   void observe(const Error& error);
 
+  Result<bool> looks_unfinished(const NodePtr& node);
+  void stop_recovering();
   void key_withdrawn(const std::string& key_arn);
+  void withdraw(const NodePtr& node);
   void expire_cold_nodes();
 
   // Constant.
@@ -185,7 +189,9 @@ struct FileSystem::State {
       xattr_locks;  // by node id: a change of an xattr, and learning that there are none
 
   std::atomic<bool> expiring{false};
-  Notifier notifier;  // set before the first operation
+  std::atomic<bool> stop_recovery{false}, recovered{false};
+  std::thread recovery;
+  Guarded<Notifier> notifier;
   Background background;
 };
 

@@ -38,6 +38,7 @@ class OpenVolume {
     keys_ = std::move(*keys);
     FileSystem::Options options;
     options.recover = recover;
+    options.maintenance_thread = false;
     auto file_system =
         FileSystem::make(disk, std::move(fd), *volume_, *keys_, clock, make_null_logger(), options);
     if (!file_system) {
@@ -45,6 +46,7 @@ class OpenVolume {
       return;
     }
     file_system_ = std::move(*file_system);
+    if (auto recovered = file_system_->recover_all(); recover && !recovered) fail(recovered.error());
   }
   ~OpenVolume() {
     if (file_system_) file_system_->shut_down();

@@ -93,6 +93,7 @@ class RecordingDisk final : public Disk {
   Result<struct stat> stat_at(int directory, const std::string& name) override {
     return disk_.stat_at(directory, name);
   }
+  Result<std::optional<timespec>> birth_time(int fd) override { return disk_.birth_time(fd); }
   Result<struct statvfs> stat_file_system(int fd) override { return disk_.stat_file_system(fd); }
   Result<void> change_mode(int fd, mode_t mode) override;
   Result<void> change_owner(int fd, uid_t uid, gid_t gid) override;

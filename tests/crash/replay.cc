@@ -135,27 +135,59 @@ std::vector<CrashState> states_after(const std::vector<Operation>& operations, s
   return states;
 }
 
+// For each page of each object, how many of the writes to it that were not synced arrived: a page holds what
+// was written to it up to some moment.
+using ArrivedWrites = std::map<std::pair<ObjectId, std::uint64_t>, std::size_t>;
+
+template <typename Visit>
+void for_each_page(const Operation& write, Visit visit) {
+  const std::uint64_t end = write.offset + write.data.size();
+  for (std::uint64_t from = write.offset; from < end;) {
+    const std::uint64_t to = std::min(end, (from / kPage + 1) * kPage);
+    visit(from, to);
+    from = to;
+  }
+}
+
 Result<void> replay(const std::vector<Operation>& operations, const CrashState& state,
                     const std::string& directory) {
   std::map<ObjectId, std::size_t> last_sync;  // data of an object before its last sync is durable
   for (std::size_t i = 0; i < state.end; ++i) {
     if (operations[i].type == Operation::Type::kSync) last_sync[operations[i].object] = i;
   }
+  const auto is_durable = [&](std::size_t i) {
+    const auto synced = last_sync.find(operations[i].object);
+    return synced != last_sync.end() && i < synced->second;
+  };
+  ArrivedWrites arrived;
+  for (std::size_t i = 0; i < state.end; ++i) {
+    if (operations[i].type != Operation::Type::kWrite || is_durable(i)) continue;
+    for_each_page(operations[i], [&](std::uint64_t from, std::uint64_t) {
+      ++arrived[{operations[i].object, from / kPage}];
+    });
+  }
   std::mt19937_64 random(state.seed);
+  for (auto& [page, writes] : arrived) {
+    if (random() % 100 >= state.arrival_percent) writes = 0;
+    if (writes > 0 && state.arrival_percent < 100) writes = 1 + random() % writes;
+  }
+
   Replayer replayer(directory);
   for (std::size_t i = 0; i < state.end; ++i) {
     const Operation& operation = operations[i];
     if (operation.is_metadata() && i < state.metadata) KMSFS_TRY(replayer.apply(operation));
     if (operation.type != Operation::Type::kWrite) continue;
-    const auto synced = last_sync.find(operation.object);
-    const bool durable = synced != last_sync.end() && i < synced->second;
-    const std::uint64_t end = operation.offset + operation.data.size();
-    for (std::uint64_t from = operation.offset; from < end;) {
-      const std::uint64_t to = std::min(end, (from / kPage + 1) * kPage);
-      if (durable || random() % 100 < state.arrival_percent)
-        KMSFS_TRY(replayer.write_page(operation, from, to));
-      from = to;
-    }
+    Result<void> outcome;
+    for_each_page(operation, [&](std::uint64_t from, std::uint64_t to) {
+      if (!outcome) return;
+      if (!is_durable(i)) {
+        std::size_t& left = arrived[{operation.object, from / kPage}];
+        if (left == 0) return;
+        --left;
+      }
+      outcome = replayer.write_page(operation, from, to);
+    });
+    KMSFS_TRY(std::move(outcome));
   }
   return {};
 }
