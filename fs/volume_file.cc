@@ -21,7 +21,9 @@ constexpr std::size_t kMaxKmsUriSize = 4096;
 constexpr std::size_t kMaxWrappedKeySize = 6144;  // what a KMS may answer
 
 Error damaged(std::string text) { return error(Kind::kCorrupt, std::move(text)); }
-Error newer(std::string text) { return error(Kind::kUnsupported, text + "; a newer kmsfs may know it"); }
+Error newer(const std::string& text) {
+  return error(Kind::kUnsupported, text + "; a newer kmsfs may know it");
+}
 
 // The parser keeps the last of two members with one name; we want neither.
 struct Document {

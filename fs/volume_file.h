@@ -13,7 +13,7 @@
 
 namespace kmsfs {
 
-inline constexpr std::size_t kMaxVolumeFile = 256 * 1024;  // bytes; more is not read
+inline constexpr std::size_t kMaxVolumeFile = std::size_t{256} * 1024;  // bytes; more is not read
 
 struct VolumeFile {
   VolumeParameters parameters;

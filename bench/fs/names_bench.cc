@@ -17,7 +17,9 @@ void encrypt_name(benchmark::State& state) {
   const NameCipher cipher = make_cipher();
   const DirectoryId directory = DirectoryId::random();
   const std::string name(static_cast<std::size_t>(state.range(0)), 'n');
-  for (auto _ : state) benchmark::DoNotOptimize(cipher.encrypt(directory, name));
+  for ([[maybe_unused]] auto _ : state) {
+    benchmark::DoNotOptimize(cipher.encrypt(directory, name));
+  }
   state.SetItemsProcessed(state.iterations());
 }
 BENCHMARK(encrypt_name)->Arg(8)->Arg(20)->Arg(60)->Arg(175)->Arg(255);
@@ -27,7 +29,9 @@ void decrypt_name(benchmark::State& state) {
   const DirectoryId directory = DirectoryId::random();
   const std::string name(static_cast<std::size_t>(state.range(0)), 'n');
   const StoredName stored = *cipher.encrypt(directory, name);
-  for (auto _ : state) benchmark::DoNotOptimize(cipher.decrypt(directory, stored.entry, stored.side_content));
+  for ([[maybe_unused]] auto _ : state) {
+    benchmark::DoNotOptimize(cipher.decrypt(directory, stored.entry, stored.side_content));
+  }
   state.SetItemsProcessed(state.iterations());
 }
 BENCHMARK(decrypt_name)->Arg(8)->Arg(20)->Arg(60)->Arg(175)->Arg(255);

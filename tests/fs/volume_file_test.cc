@@ -64,7 +64,8 @@ TEST(VolumeFile, CutAtAnyByteIsCorrupt) {
 
 TEST(VolumeFile, WithoutAnyOneMemberIsCorrupt) {
   const Json original = Json::parse(sample_text());
-  for (const auto& [name, value] : original.items()) {
+  for (const auto& member : original.items()) {
+    const std::string& name = member.key();
     expect_kind(changed([&](Json& document) { document.erase(name); }), Kind::kCorrupt);
   }
   for (const char* name : {"key_arn", "wrapped"}) {
@@ -97,7 +98,9 @@ TEST(VolumeFile, WithAMemberOfAnotherTypeIsCorrupt) {
                                     Json::array({1}),
                                     Json::array({Json::array({"arn:x"})})};
   const Json original = Json::parse(sample_text());
-  for (const auto& [name, value] : original.items()) {
+  for (const auto& member : original.items()) {
+    const std::string& name = member.key();
+    const Json& value = member.value();
     for (const Json& other : values) {
       if (other.type() == value.type() && name == "kms") continue;  // any text is a KMS URI
       if (name == "mode" && other.is_string()) continue;            // a mode that a newer version may know
