@@ -101,8 +101,9 @@ void JsonWriter::member(std::string_view name) {
   if (!first_) out_ += ',';
   first_ = false;
   if (name.empty()) return;
-  append_quoted(out_, name);
-  out_ += ':';
+  out_ += '"';
+  out_ += name;
+  out_ += "\":";
 }
 
 JsonWriter& JsonWriter::begin(std::string_view name) {

@@ -16,7 +16,7 @@
 namespace kmsfs::kms {
 
 // Writes JSON straight into a string: a use of a key has no time for a document in memory.
-// Always valid JSON in UTF-8: what is not UTF-8 becomes U+FFFD.
+// Always valid JSON in UTF-8: what is not UTF-8 becomes U+FFFD. Member names are ours and need no escape.
 class JsonWriter {
  public:
   explicit JsonWriter(std::string& out) : out_(out) {}

@@ -11,6 +11,15 @@ namespace {
 
 constexpr std::size_t kLongestAlias = 256;
 
+constexpr std::size_t kUuidSize = 36;
+
+bool is_dash(std::size_t at) { return at == 8 || at == 13 || at == 18 || at == 23; }  // in a UUID's text
+
+int digit_value(char c) {  // lower-case hexadecimal; -1: not a digit
+  if (c >= '0' && c <= '9') return c - '0';
+  return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
 bool is_digit(char c) { return c >= '0' && c <= '9'; }
 bool is_lower(char c) { return c >= 'a' && c <= 'z'; }
 bool is_letter(char c) { return is_lower(c) || (c >= 'A' && c <= 'Z'); }
@@ -56,26 +65,32 @@ bool parse_resource(std::string_view text, bool in_arn, KeyName& name) {
 }  // namespace
 
 std::string uuid_of(ByteView id) {
-  std::string text = to_hex(id);
-  for (const std::size_t at : {20U, 16U, 12U, 8U}) text.insert(at, 1, '-');
+  constexpr std::string_view digits = "0123456789abcdef";
+  std::string text(kUuidSize, '-');
+  std::size_t at = 0;
+  for (const std::byte b : id) {
+    if (is_dash(at)) ++at;
+    text[at++] = digits[std::to_integer<std::size_t>(b >> 4)];
+    text[at++] = digits[std::to_integer<std::size_t>(b & std::byte{0x0f})];
+  }
   return text;
 }
 
 std::optional<KeyId> parse_key_id(std::string_view uuid) {
-  if (uuid.size() != 36) return {};
-  std::string digits;
-  for (std::size_t i = 0; i < uuid.size(); ++i) {
-    if (i == 8 || i == 13 || i == 18 || i == 23) {
-      if (uuid[i] != '-') return {};
-    } else if (is_digit(uuid[i]) || (uuid[i] >= 'a' && uuid[i] <= 'f')) {
-      digits += uuid[i];
-    } else {
-      return {};
+  if (uuid.size() != kUuidSize) return {};
+  KeyId id;
+  std::size_t digit = 0;
+  for (std::size_t at = 0; at < uuid.size(); ++at) {
+    if (is_dash(at)) {
+      if (uuid[at] != '-') return {};
+      continue;
     }
+    const int value = digit_value(uuid[at]);
+    if (value < 0) return {};
+    std::byte& b = id.bytes[digit++ / 2];
+    b = b << 4 | static_cast<std::byte>(value);
   }
-  auto id = KeyId::parse_hex(digits);
-  if (!id) return {};
-  return *id;
+  return id;
 }
 
 KeyId new_key_id() { return version_4<KeyIdTag>(); }
