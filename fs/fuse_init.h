@@ -1,0 +1,28 @@
+// INIT: what kernel and kmsfs agree upon when a mount begins.
+//
+// libfuse's reply stays as it is in its sizes and its minor version (7.31); everything newer is agreed upon
+// by flags, and these we choose ourselves. Threads: pure functions.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "fs/fuse_wire.h"
+
+namespace kmsfs {
+
+struct InitChoices {
+  bool writeback = true;
+  std::uint16_t max_background = 128;  // the kernel's 12 starve read-ahead and let releases pile up
+};
+
+inline constexpr std::uint32_t kMaxWrite = 1 << 20;
+
+// What we want of what the kernel offers.
+std::uint64_t chosen_flags(const fuse_init_in& offered, const InitChoices& choices);
+void amend_init(const fuse_init_in& offered, const InitChoices& choices, fuse_init_out& reply);
+
+std::vector<std::string> names_of_init_flags(std::uint64_t flags);
+
+}  // namespace kmsfs
