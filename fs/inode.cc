@@ -77,7 +77,9 @@ Result<Inode::Prepared> Inode::prepare(const Opener& opener, bool writable) {
   if (*repair) {
     prepared.recovery = Recovery::kRepair;
     // A repair lasts only if it can be written; what cannot be opened for that is repaired in memory.
-    if (auto for_writing = opener(O_RDWR); for_writing) {
+    Result<UniqueFd> for_writing = Error::from_errno(EROFS);
+    if (!services_.read_only) for_writing = opener(O_RDWR);
+    if (for_writing) {
       prepared.fd = std::move(*for_writing);
       prepared.writable = true;
     }
@@ -142,7 +144,7 @@ Result<bool> Inode::install(Prepared prepared) {
   key_ = std::move(prepared.key);
   writable_ = prepared.writable;
   opens_ = 1;
-  grace_until_ns_ = 0;
+  end_grace();
   ++generation_;
   ++services_.figures.open_files;
   return true;
@@ -176,10 +178,8 @@ Result<void> Inode::usable(Use use) {
   if (good && file_->has_keys()) return {};
   if (good) return error(Kind::kExpired, "the content keys were wiped");
   if (use == Use::kFromPageCache && file_->has_keys()) {
-    const std::int64_t now = services_.clock.boot_time().count();
-    std::int64_t none = 0;
-    grace_until_ns_.compare_exchange_strong(none, now + std::chrono::nanoseconds(kGrace).count());
-    if (now < grace_until_ns_) return {};
+    start_clock_of_grace();
+    if (services_.clock.boot_time().count() < grace_until_ns_) return {};
   }
   return good;
 }
@@ -199,7 +199,7 @@ Result<void> Inode::revive() {
     if (!data_key) return std::move(data_key).error();
     KMSFS_TRY(file_->rekey(data_key->reveal()));
   }
-  grace_until_ns_ = 0;
+  end_grace();
   return {};
 }
 
@@ -272,20 +272,34 @@ bool Inode::uses_key(const std::string& key_arn) const {
   return key_ && key_.key_arn() == key_arn;
 }
 
-void Inode::withdraw() {
+bool Inode::has_unusable_key() const {
+  std::shared_lock lock(mutex_);
+  return file_ && file_->has_keys() && !key_.check();
+}
+
+bool Inode::begin_grace() {
+  start_clock_of_grace();
+  return !withdrawn_.exchange(true);
+}
+
+void Inode::start_clock_of_grace() {
   std::int64_t none = 0;
-  const std::int64_t end = (services_.clock.boot_time() + kGrace).count();
-  grace_until_ns_.compare_exchange_strong(none, end);
+  grace_until_ns_.compare_exchange_strong(none, (services_.clock.boot_time() + kGrace).count());
+}
+
+void Inode::end_grace() {
+  grace_until_ns_ = 0;
+  withdrawn_ = false;
 }
 
 void Inode::drop_keys_if_due(bool now) {
   std::lock_guard lock(mutex_);
   if (!file_ || !file_->has_keys()) return;
   if (key_.check()) {
-    grace_until_ns_ = 0;
+    end_grace();
     return;
   }
-  withdraw();
+  start_clock_of_grace();
   if (!now && services_.clock.boot_time().count() < grace_until_ns_) return;
   mark_clean_locked();
   file_->drop_keys();

@@ -39,6 +39,7 @@ struct ContentServices {
   const Clock& clock;
   Logger logger;
   std::optional<timespec> recover_since;  // repair files whose backing change time is not older
+  bool read_only = false;
   ContentFigures figures;
 };
 
@@ -72,8 +73,10 @@ class Inode {
   Result<FileHeader> header(const Opener& opener);
 
   bool uses_key(const std::string& key_arn) const;
-  // The key was withdrawn: the grace begins.
-  void withdraw();
+  // Keys are there that may not be used.
+  bool has_unusable_key() const;
+  // False if it has begun already: each withdrawal is told to the kernel once.
+  bool begin_grace();
   // Wipes the content keys if the data key may not be used and the grace is over; at once with `now`.
   void drop_keys_if_due(bool now);
   void mark_clean();
@@ -102,6 +105,8 @@ class Inode {
   template <typename Write>
   Result<void> keep_times(Write&& write);
   void mark_clean_locked();
+  void start_clock_of_grace();
+  void end_grace();
 
   ContentServices& services_;
   mutable std::shared_mutex mutex_;
@@ -114,6 +119,7 @@ class Inode {
   std::optional<FileId> file_id_;
 
   std::atomic<std::int64_t> grace_until_ns_{0};  // boot time; 0: the key was good when it was last used
+  std::atomic<bool> withdrawn_{false};
 };
 
 template <typename F>

@@ -126,6 +126,27 @@ TEST_F(FileSystemKeys, AnOutageIsFeltOnlyWhenTheKeysAgeIsOver) {
   fs_->release(node, *handle);
 }
 
+TEST_F(FileSystemKeys, WhenAnAgeIsOverInAnOutageTheKernelForgetsThePagesToo) {
+  const NodeId node = make_file("file", text_);
+  auto handle = open(node, O_RDWR);
+  std::atomic<int> invalidated{0};
+  fs_->set_notifier({[&](NodeId told) {
+                       EXPECT_EQ(told, node);
+                       ++invalidated;
+                     },
+                     {}});
+  server_.set_reachable(false);
+  clock_.advance(seconds(301));
+  for (int tick = 0; tick < 3; ++tick) fs_->maintain();
+  for (int wait = 0; wait < 1000 && invalidated == 0; ++wait) ::usleep(1000);
+  EXPECT_EQ(invalidated, 1);
+  EXPECT_EQ(errno_of(read_at(node, *handle, 0, 10)), EKEYEXPIRED);
+  server_.set_reachable(true);
+  clock_.advance(seconds(2));
+  EXPECT_EQ(*read_at(node, *handle, 0, 10), text_.substr(0, 10));
+  fs_->release(node, *handle);
+}
+
 TEST_F(FileSystemKeys, WhatThePageCacheHeldIsWrittenWithinTheGraceAndNotAfterIt) {
   const NodeId node = make_file("file", text_);
   auto handle = open(node, O_RDWR);
