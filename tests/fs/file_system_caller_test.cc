@@ -1,6 +1,7 @@
 // Created as the caller: owner, group, supplementary groups, setgid directories, umask. Root mounts only.
 #include <sys/fsuid.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 
 #include "tests/fs/file_system_fixture.h"
 
@@ -16,8 +17,9 @@ class FileSystemCaller : public FileSystemTest {
     std::filesystem::permissions(directory_.path(), std::filesystem::perms::all);
   }
   void TearDown() override {
-    EXPECT_EQ(::setfsuid(static_cast<uid_t>(-1)), 0) << "a caller's identity was kept";
-    EXPECT_EQ(::setfsgid(static_cast<gid_t>(-1)), 0);
+    EXPECT_EQ(static_cast<uid_t>(::setfsuid(static_cast<uid_t>(-1))), ::geteuid())
+        << "a caller's identity was kept";
+    EXPECT_EQ(static_cast<gid_t>(::setfsgid(static_cast<gid_t>(-1))), ::getegid());
     EXPECT_EQ(::umask(0), 0U);
   }
   const Caller alice_{1000, 1000, 0, 0, std::vector<gid_t>{2000}};
@@ -89,6 +91,123 @@ TEST_F(FileSystemCaller, ModesThatKeepEvenTheOwnerOutAreMade) {
   EXPECT_EQ(directory->attributes.st_mode & 07777, 0U);
   EXPECT_TRUE(fs_->remove_directory(kRootNode, "directory").ok());
   fs_->release(file->entry.node, file->handle);
+}
+
+// An ACL as the kernel keeps it: version 2, then tag, permission and id of each entry, little-endian.
+Bytes acl(std::initializer_list<std::pair<std::uint16_t, std::uint16_t>> entries) {
+  std::string bytes("\x02\0\0\0", 4);
+  for (const auto& [tag, permission] : entries) {
+    bytes += {static_cast<char>(tag), 0, static_cast<char>(permission), 0};
+    bytes += "\xff\xff\xff\xff";
+  }
+  const auto view = as_bytes(bytes);
+  return {view.begin(), view.end()};
+}
+
+TEST_F(FileSystemCaller, ADefaultAclTakesThePlaceOfTheUmask) {
+  constexpr std::uint16_t kOwner = 0x01, kGroup = 0x04, kOther = 0x20;
+  const NodeId directory = make_directory(kRootNode, "directory", 0777);
+  const Bytes wanted = acl({{kOwner, 7}, {kGroup, 7}, {kOther, 5}});
+  const auto set = fs_->set_xattr(directory, "system.posix_acl_default", wanted, 0);
+  if (errno_of(set) == EOPNOTSUPP) GTEST_SKIP() << "no ACLs below";
+  ASSERT_TRUE(set.ok()) << set.error().text;
+  EXPECT_EQ(*fs_->get_xattr(directory, "system.posix_acl_default"), wanted);
+  Caller careful = alice_;
+  careful.umask = 077;
+  auto file = fs_->create(directory, "file", 0666, O_RDWR, careful);
+  ASSERT_TRUE(file.ok());
+  EXPECT_EQ(file->entry.attributes.st_mode & 07777, 0664U);
+  fs_->release(file->entry.node, file->handle);
+  auto inner = fs_->make_directory(directory, "inner", 0777, careful);
+  ASSERT_TRUE(inner.ok());
+  EXPECT_EQ(inner->attributes.st_mode & 07777, 0775U);
+  EXPECT_EQ(*fs_->get_xattr(inner->node, "system.posix_acl_default"), wanted) << "inherited";
+}
+
+TEST_F(FileSystemCaller, AnAclSetFromOutsideTheGroupTakesTheSetgidBit) {
+  constexpr std::uint16_t kOwner = 0x01, kGroup = 0x04, kOther = 0x20;
+  const NodeId file = make_file("file");
+  for (const bool outside : {false, true}) {
+    AttributeChange change;
+    change.mode = 02775;
+    ASSERT_TRUE(fs_->set_attributes(file, change, caller_).ok());
+    const auto set = fs_->set_xattr(file, "system.posix_acl_access",
+                                    acl({{kOwner, 7}, {kGroup, 7}, {kOther, 5}}), 0, outside);
+    if (errno_of(set) == EOPNOTSUPP) GTEST_SKIP() << "no ACLs below";
+    ASSERT_TRUE(set.ok());
+    EXPECT_EQ(fs_->get_attributes(file)->st_mode & S_ISGID, outside ? 0U : static_cast<mode_t>(S_ISGID));
+  }
+}
+
+TEST_F(FileSystemCaller, WritingTakesTheFileCapability) {
+  const NodeId file = make_file("program", "text");
+  // CAP_NET_RAW, permitted and effective: revision 2 of the format.
+  Bytes capability(20);
+  capability[0] = std::byte{1};
+  capability[3] = std::byte{2};
+  capability[5] = std::byte{0x20};
+  auto handle = open(file, O_RDWR);
+  for (const bool truncate : {false, true}) {
+    ASSERT_TRUE(fs_->set_xattr(file, "security.capability", capability, 0).ok());
+    EXPECT_TRUE(fs_->get_xattr(file, "security.capability").ok());
+    if (truncate) {
+      AttributeChange change;
+      change.size = 4;
+      change.kill_privileges = true;
+      ASSERT_TRUE(fs_->set_attributes(file, change, caller_).ok());
+    } else {
+      ASSERT_TRUE(fs_->write(file, *handle, 0, as_bytes("T"), true).ok());
+    }
+    EXPECT_EQ(errno_of(fs_->get_xattr(file, "security.capability")), ENODATA) << truncate;
+  }
+  fs_->release(file, *handle);
+}
+
+// A mount that is not root's: the thread is another user, as the whole process would be.
+class FileSystemOfAUser : public FileSystemTest {
+ protected:
+  static constexpr uid_t kUser = 1000;
+  void SetUp() override {
+    if (::geteuid() != 0) GTEST_SKIP() << "needs root to become somebody else";
+    for (const auto& entry : std::filesystem::recursive_directory_iterator(directory_.path())) {
+      ASSERT_EQ(::lchown(entry.path().c_str(), kUser, kUser), 0);
+    }
+    ASSERT_EQ(::lchown(directory_.path().c_str(), kUser, kUser), 0);
+    ASSERT_EQ(::syscall(SYS_setresuid, -1, kUser, -1), 0);
+    remount();
+  }
+  void TearDown() override {
+    unmount();
+    ASSERT_EQ(::syscall(SYS_setresuid, -1, 0, -1), 0);
+  }
+};
+
+TEST_F(FileSystemOfAUser, ModesThatKeepTheOwnerOutDoNotStopUs) {
+  const NodeId file = make_file(kRootNode, "write only", "text", 0200);
+  auto writer = open(file, O_WRONLY);
+  ASSERT_TRUE(writer.ok()) << "a program that may write may do so, and we read to do it: "
+                           << writer.error().text;
+  ASSERT_TRUE(write_at(file, *writer, 1, "EX").ok());
+  fs_->release(file, *writer);
+  EXPECT_EQ(fs_->get_attributes(file)->st_mode & 07777, 0200U);
+  EXPECT_EQ(*content(file), "tEXt");
+  EXPECT_EQ(*content(make_file(kRootNode, "read only", "object", 0444)), "object");
+
+  for (const mode_t mode : {0U, 0555U, 0300U}) {
+    const NodeId directory = make_directory(kRootNode, "directory", mode);
+    EXPECT_EQ(fs_->get_attributes(directory)->st_mode & 07777, mode);
+    EXPECT_TRUE(fs_->remove_directory(kRootNode, "directory").ok()) << mode;
+  }
+  const NodeId full = make_directory(kRootNode, "full");
+  make_file(full, "file");
+  AttributeChange change;
+  change.mode = 0555;
+  ASSERT_TRUE(fs_->set_attributes(full, change, caller_).ok());
+  EXPECT_EQ(errno_of(fs_->remove_directory(kRootNode, "full")), ENOTEMPTY);
+  EXPECT_EQ(fs_->get_attributes(full)->st_mode & 07777, 0555U);
+  EXPECT_EQ(errno_of(create(full, "other")), EACCES);
+  change.mode = 0755;
+  ASSERT_TRUE(fs_->set_attributes(full, change, caller_).ok());
 }
 
 }  // namespace
