@@ -163,7 +163,6 @@ Outcome MountSession::make_file_system() {
 
   FileSystem::Options options;
   options.read_only = request_.mount.read_only;
-  options.writeback = request_.mount.writeback;
   options.as_caller = ::geteuid() == 0;
   if (const auto since = record_->unclean_since()) {
     options.recover = true;

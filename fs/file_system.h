@@ -83,14 +83,12 @@ class FileSystem {
  public:
   struct Options {
     bool read_only = false;
-    bool writeback =
-        true;  // the kernel caches writes: every backing file is opened for reading too, never O_APPEND
     bool as_caller = false;  // a root mount: create as the caller (uid, gid, supplementary groups)
     bool recover = false;  // the last mount on this host ended without unmounting: repair what that explains
     timespec recover_since{};  // ... in files whose backing change time is not older than this
-    std::size_t descriptor_budget =
-        0;  // descriptors of directories kept for reuse; 0: a quarter of RLIMIT_NOFILE
-    std::size_t node_budget = 1 << 20;  // nodes known before cold ones are expired
+    // Descriptors of directories kept for reuse; 0: a quarter of RLIMIT_NOFILE.
+    std::size_t descriptor_budget = 0;
+    std::size_t node_budget = 1 << 18;  // nodes known before cold ones are expired
     bool maintenance_thread = true;     // calls maintain() each second; tests do it themselves
   };
   // Called without locks, from a thread of the FileSystem's own: they may wait for operations that they

@@ -203,6 +203,46 @@ TEST_F(FileSystemEntries, RenameReplacesWhatPosixLetsItReplace) {
   EXPECT_EQ(names(full), std::vector<std::string>{"file"});
 }
 
+TEST_F(FileSystemEntries, ARenameThatFailsLeavesTheFileUnderOneOfItsNames) {
+  const std::string other_long_name(255, 'M');
+  make_file(long_name_, "text");
+  make_file(other_long_name, "replaced");
+  for (int call = 0;; ++call) {
+    ASSERT_LT(call, 20);
+    disk_.fail_change(call, EIO);
+    const auto renamed = rename(long_name_, other_long_name);
+    const bool failed = disk_.has_failed();
+    disk_.fail_change(1 << 30, 0);
+    remount();
+    const bool moved = !entry_of(long_name_).ok();
+    EXPECT_EQ(*content(moved ? other_long_name : long_name_), "text") << call;
+    if (!moved) {
+      EXPECT_FALSE(renamed.ok());
+      EXPECT_EQ(*content(other_long_name), "replaced") << call;
+    }
+    if (!failed || moved) break;
+  }
+}
+
+TEST_F(FileSystemEntries, ADirectoryRenamedOverAnotherIsNeverLost) {
+  for (int call = 0;; ++call) {
+    ASSERT_LT(call, 30);
+    make_file(make_directory(kRootNode, "from"), "file", "text");
+    make_directory(kRootNode, "to");
+    disk_.fail_change(call, EIO);
+    const auto renamed = rename("from", "to");
+    const bool failed = disk_.has_failed();
+    disk_.fail_change(1 << 30, 0);
+    remount();
+    const bool moved = entry_of("to/file").ok();
+    EXPECT_EQ(*content(moved ? "to/file" : "from/file"), "text") << call;
+    EXPECT_TRUE(moved || !renamed.ok());
+    ASSERT_TRUE(fs_->unlink(node_of(moved ? "to" : "from"), "file").ok());
+    for (const auto& name : names()) ASSERT_TRUE(fs_->remove_directory(kRootNode, name).ok()) << name;
+    if (!failed) break;
+  }
+}
+
 TEST_F(FileSystemEntries, NoReplaceAndExchangeKeepTheirWord) {
   const NodeId one = make_file(long_name_, "one");
   const NodeId two = make_directory(kRootNode, "two");
