@@ -18,7 +18,18 @@ std::vector<std::string> sorted_paths(const std::string& directory) {
   return paths;
 }
 
-RecordingDisk::RecordingDisk(const std::string& directory) {
+std::string Operation::to_string() const {
+  static const char* const kNames[] = {
+      "create",  "create unnamed", "mkdir",       "mknod",    "symlink", "link",
+      "unlink",  "rename",         "resize",      "allocate", "chmod",   "chown",
+      "utimens", "setxattr",       "removexattr", "write",    "sync"};
+  return std::string(kNames[static_cast<int>(type)]) + " of object " + std::to_string(object) + " " +
+         name.substr(0, 20) + " " + new_name.substr(0, 20) + " offset " + std::to_string(offset) + " size " +
+         std::to_string(size + data.size()) + (extends ? ", extends" : "");
+}
+
+RecordingDisk::RecordingDisk(const std::string& directory, std::function<void(std::size_t)> before_change)
+    : before_change_(std::move(before_change)) {
   for (const std::string& path : sorted_paths(directory)) {
     object_of(AT_FDCWD, path.empty() ? directory : directory + "/" + path);
   }
@@ -51,6 +62,7 @@ Result<UniqueFd> RecordingDisk::open_at(int directory, const std::string& name, 
   const std::lock_guard lock(mutex_);
   const bool unnamed = (flags & O_TMPFILE) == O_TMPFILE;
   const bool existed = !unnamed && (flags & O_CREAT) != 0 && disk_.stat_at(directory, name).ok();
+  if (unnamed || ((flags & O_CREAT) != 0 && !existed)) announce();
   auto fd = disk_.open_at(directory, name, flags, mode);
   if (!fd || existed || (!unnamed && (flags & O_CREAT) == 0)) return fd;
   Operation operation =
@@ -64,6 +76,7 @@ Result<UniqueFd> RecordingDisk::open_at(int directory, const std::string& name, 
 
 Result<void> RecordingDisk::write_at(int fd, std::uint64_t offset, ByteView data) {
   const std::lock_guard lock(mutex_);
+  announce();
   auto before = disk_.stat(fd);
   if (!before) return std::move(before).error();
   KMSFS_TRY(disk_.write_at(fd, offset, data));
@@ -77,6 +90,7 @@ Result<void> RecordingDisk::write_at(int fd, std::uint64_t offset, ByteView data
 
 Result<void> RecordingDisk::resize(int fd, std::uint64_t size) {
   const std::lock_guard lock(mutex_);
+  announce();
   KMSFS_TRY(disk_.resize(fd, size));
   Operation operation = change_of(Operation::Type::kResize, fd);
   operation.size = size;
@@ -86,6 +100,7 @@ Result<void> RecordingDisk::resize(int fd, std::uint64_t size) {
 
 Result<void> RecordingDisk::sync(int fd) {
   const std::lock_guard lock(mutex_);
+  announce();
   KMSFS_TRY(disk_.sync(fd));
   record(change_of(Operation::Type::kSync, fd));
   return {};
@@ -95,6 +110,7 @@ Result<void> RecordingDisk::sync_data(int fd) { return sync(fd); }
 
 Result<void> RecordingDisk::allocate(int fd, int mode, std::uint64_t offset, std::uint64_t size) {
   const std::lock_guard lock(mutex_);
+  announce();
   KMSFS_TRY(disk_.allocate(fd, mode, offset, size));
   Operation operation = change_of(Operation::Type::kAllocate, fd);
   operation.flags = mode;
@@ -107,6 +123,7 @@ Result<void> RecordingDisk::allocate(int fd, int mode, std::uint64_t offset, std
 Result<void> RecordingDisk::make_entry(Operation::Type type, int directory, const std::string& name,
                                        mode_t mode, dev_t device, const std::string& target) {
   const std::lock_guard lock(mutex_);
+  announce();
   if (type == Operation::Type::kMakeDirectory) {
     KMSFS_TRY(disk_.make_directory_at(directory, name, mode));
   } else if (type == Operation::Type::kMakeNode) {
@@ -138,6 +155,7 @@ Result<void> RecordingDisk::symlink_at(const std::string& target, int directory,
 
 Result<void> RecordingDisk::link_at(int path_fd, int directory, const std::string& name) {
   const std::lock_guard lock(mutex_);
+  announce();
   KMSFS_TRY(disk_.link_at(path_fd, directory, name));
   Operation operation = change_of(Operation::Type::kLink, path_fd);
   operation.directory = object_of(directory);
@@ -148,6 +166,7 @@ Result<void> RecordingDisk::link_at(int path_fd, int directory, const std::strin
 
 Result<void> RecordingDisk::unlink_at(int directory, const std::string& name, int flags) {
   const std::lock_guard lock(mutex_);
+  announce();
   const ObjectId object = disk_.stat_at(directory, name).ok() ? object_of(directory, name) : kNoObject;
   KMSFS_TRY(disk_.unlink_at(directory, name, flags));
   Operation operation;
@@ -163,6 +182,7 @@ Result<void> RecordingDisk::unlink_at(int directory, const std::string& name, in
 Result<void> RecordingDisk::rename_at(int from, const std::string& old_name, int to,
                                       const std::string& new_name, unsigned flags) {
   const std::lock_guard lock(mutex_);
+  announce();
   KMSFS_TRY(disk_.rename_at(from, old_name, to, new_name, flags));
   Operation operation;
   operation.type = Operation::Type::kRename;
@@ -177,6 +197,7 @@ Result<void> RecordingDisk::rename_at(int from, const std::string& old_name, int
 
 Result<void> RecordingDisk::change_mode(int fd, mode_t mode) {
   const std::lock_guard lock(mutex_);
+  announce();
   KMSFS_TRY(disk_.change_mode(fd, mode));
   Operation operation = change_of(Operation::Type::kMode, fd);
   operation.mode = mode;
@@ -186,6 +207,7 @@ Result<void> RecordingDisk::change_mode(int fd, mode_t mode) {
 
 Result<void> RecordingDisk::change_owner(int fd, uid_t uid, gid_t gid) {
   const std::lock_guard lock(mutex_);
+  announce();
   KMSFS_TRY(disk_.change_owner(fd, uid, gid));
   Operation operation = change_of(Operation::Type::kOwner, fd);
   operation.uid = uid;
@@ -196,6 +218,7 @@ Result<void> RecordingDisk::change_owner(int fd, uid_t uid, gid_t gid) {
 
 Result<void> RecordingDisk::change_times(int fd, const timespec (&times)[2]) {
   const std::lock_guard lock(mutex_);
+  announce();
   KMSFS_TRY(disk_.change_times(fd, times));
   Operation operation = change_of(Operation::Type::kTimes, fd);
   std::copy(std::begin(times), std::end(times), std::begin(operation.times));
@@ -205,6 +228,7 @@ Result<void> RecordingDisk::change_times(int fd, const timespec (&times)[2]) {
 
 Result<void> RecordingDisk::set_xattr(int fd, const std::string& name, ByteView value, int flags) {
   const std::lock_guard lock(mutex_);
+  announce();
   KMSFS_TRY(disk_.set_xattr(fd, name, value, flags));
   Operation operation = change_of(Operation::Type::kSetAttribute, fd);
   operation.new_name = name;
@@ -215,6 +239,7 @@ Result<void> RecordingDisk::set_xattr(int fd, const std::string& name, ByteView 
 
 Result<void> RecordingDisk::remove_xattr(int fd, const std::string& name) {
   const std::lock_guard lock(mutex_);
+  announce();
   KMSFS_TRY(disk_.remove_xattr(fd, name));
   Operation operation = change_of(Operation::Type::kRemoveAttribute, fd);
   operation.new_name = name;

@@ -8,6 +8,7 @@
 // Threads: any; calls are recorded in the order in which they were done, one at a time.
 #pragma once
 
+#include <functional>
 #include <map>
 #include <mutex>
 #include <string>
@@ -58,11 +59,13 @@ struct Operation {
   gid_t gid = 0;
 
   bool is_metadata() const { return type < Type::kWrite; }
+  std::string to_string() const;
 };
 
 class RecordingDisk final : public Disk {
  public:
-  explicit RecordingDisk(const std::string& directory);
+  // `before_change`, if given, is called before each change with the number of those done so far.
+  explicit RecordingDisk(const std::string& directory, std::function<void(std::size_t)> before_change = {});
 
   // What was recorded so far. No call may run.
   const std::vector<Operation>& operations() const { return operations_; }
@@ -109,11 +112,15 @@ class RecordingDisk final : public Disk {
   static Identity identity_of(int fd, const std::string& name);
   ObjectId object_of(int fd, const std::string& name = {});
   void record(Operation operation) { operations_.push_back(std::move(operation)); }
+  void announce() const {
+    if (before_change_) before_change_(operations_.size());
+  }
   Operation change_of(Operation::Type type, int fd);
   Result<void> make_entry(Operation::Type type, int directory, const std::string& name, mode_t mode,
                           dev_t device, const std::string& target);
 
   RealDisk disk_;
+  const std::function<void(std::size_t)> before_change_;
   std::mutex mutex_;
   std::map<Identity, ObjectId> objects_;
   std::vector<Operation> operations_;

@@ -73,7 +73,9 @@ void probe_content() {
   ASK(truncate(".", 0));
   ASK(truncate("absent", 0));
   ASK(ftruncate(fd, std::numeric_limits<off_t>::max()));
-  ASK(pwrite(fd, "x", 1, std::numeric_limits<off_t>::max() - 1));
+  const int far = ::open("far", O_CREAT | O_RDWR | O_CLOEXEC, 0644);
+  ASK(pwrite(far, "x", 1, std::numeric_limits<off_t>::max() - 1));
+  ::close(far);
   iovec parts[2] = {{const_cast<char*>("gather"), 6}, {const_cast<char*>("ed"), 2}};
   ASK(pwritev(fd, parts, 2, 3));
   tell("file", content_of("file").substr(3));
