@@ -84,6 +84,7 @@ Result<std::unique_ptr<EncryptedFile>> EncryptedFile::open(Disk& disk, UniqueFd 
   if (recovery == Recovery::kRepair) {
     auto made = (*state)->repair();
     if (!made) {
+      (*state)->changed = false;
       logger->warn("file {}: what a crash left is repaired for this open only: {}", header.file_id.hex(),
                    made.error().text);
     } else if ((*state)->repaired) {
@@ -189,7 +190,9 @@ Result<void> EncryptedFile::State::mark_clean() {
     KMSFS_TRY(clear_tail());
     return write_slot({.clean = true, .sparse = slot.sparse, .plain_size = size});
   };
+  const bool had_changed = changed;
   auto marked = mark();
+  changed = had_changed;
   if (!marked && !changed) return {};
   return marked;
 }
@@ -240,6 +243,8 @@ Result<void> EncryptedFile::State::grow(std::uint64_t new_size, std::uint64_t of
   KMSFS_TRY(mark_changing());
   const std::uint64_t old_blocks = geometry.block_count(size);
   const std::uint64_t new_blocks = geometry.block_count(new_size);
+  const bool writes_first_block = !data.empty() && geometry.block_of(offset) == 0;
+  if (size == 0 && !writes_first_block) tail_clear = false;  // block 0 may never have been written
   if (data.empty() || old_blocks != new_blocks) KMSFS_TRY(clear_tail());
   if (old_blocks == new_blocks) {
     // Bytes past the end mean nothing: they can be there first.
