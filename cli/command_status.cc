@@ -33,7 +33,7 @@ void print(std::string_view name, const std::string& value) {
 void print_master_key(const json& key) {
   std::string text = key.value("arn", "") + ": " + key.value("state", "");
   if (const auto held = key.value("data_keys_held", std::uint64_t{0}); held > 0) {
-    text += ", " + std::to_string(held) + " data keys held";
+    text += ", data keys held: " + std::to_string(held);
   }
   print("master key", text);
 }

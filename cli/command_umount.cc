@@ -18,10 +18,17 @@ namespace {
 
 constexpr int kPatience_ms = 10 * 60 * 1000;  // for a daemon that flushes to a slow disk
 
-// Follows the daemon's process without being its parent; a number used again cannot be mistaken for it, for
-// the connection to it was open when this was made.
-UniqueFd process_descriptor(pid_t process) {
-  return UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, process, 0)));
+// The daemon of a mount, to be waited for without being its parent.
+struct Daemon {
+  pid_t process = 0;
+  UniqueFd descriptor;  // made while the connection was open: a number used again is not mistaken for it
+};
+
+Result<Daemon> daemon_of(const MountEntry& mount) {
+  auto client = ControlClient::connect(mount);
+  if (!client) return std::move(client).error();
+  const pid_t process = client->server();
+  return Daemon{process, UniqueFd(static_cast<int>(::syscall(SYS_pidfd_open, process, 0)))};
 }
 
 Result<void> unmount(const std::string& mountpoint, bool lazy) {
@@ -42,11 +49,10 @@ Result<void> unmount(const std::string& mountpoint, bool lazy) {
 
 Outcome unmount_and_wait(const MountEntry& mount, bool lazy) {
   const std::string what = "cannot unmount " + mount.mountpoint;
-  auto daemon = ControlClient::connect(mount);
+  auto daemon = daemon_of(mount);
   if (!daemon && mount.type != kMountType) {
     return Failure{ExitCode::kNotMounted, what + ": it is a mount of type " + mount.type + ", not of kmsfs"};
   }
-  const UniqueFd process = daemon ? process_descriptor(daemon->server()) : UniqueFd();
   if (auto unmounted = unmount(mount.mountpoint, lazy); !unmounted) {
     if (unmounted.error().kind != Kind::kBusy && unmounted.error().system_errno != EBUSY) {
       return failure(unmounted.error(), what);
@@ -55,13 +61,12 @@ Outcome unmount_and_wait(const MountEntry& mount, bool lazy) {
     return Failure{ExitCode::kBusy, what + ": it is in use" + (users.empty() ? "" : " by " + users) +
                                         "; end that first, or use --lazy, which waits for nobody"};
   }
-  if (!process || lazy) return std::nullopt;
-  pollfd waited{process.get(), POLLIN, 0};
+  if (!daemon || !daemon->descriptor || lazy) return std::nullopt;
+  pollfd waited{daemon->descriptor.get(), POLLIN, 0};
   while (::poll(&waited, 1, kPatience_ms) < 0 && errno == EINTR) {
   }
   if ((waited.revents & POLLIN) != 0) return std::nullopt;
-  return Failure{ExitCode::kBusy, what + ": it is unmounted, but process " +
-                                      std::to_string(daemon->server()) +
+  return Failure{ExitCode::kBusy, what + ": it is unmounted, but process " + std::to_string(daemon->process) +
                                       " is still writing after ten minutes"};
 }
 

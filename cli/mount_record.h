@@ -30,7 +30,7 @@ class MountRecord {
   std::optional<WallTime> unclean_since() const { return unclean_since_; }
 
   Result<void> end();  // after a clean unmount: this record and those of unclean ends go
-  void abandon();      // nothing was mounted: this record goes, the others stay
+  void abandon();      // nothing was mounted, or not all repaired: this record goes, the others stay
 
  private:
   MountRecord() = default;
