@@ -34,11 +34,18 @@ inline bool is_refusal(Kind kind) {
 }
 inline bool is_outage(Kind kind) { return kind == Kind::kUnavailable || kind == Kind::kThrottled; }
 
-// What the KMS is asked with.
-struct Request {
-  std::uint16_t suite = 0;
-  Bytes wrapped;
-  EncryptionContext context;
+// All that an entry is for, in one piece of memory, with the length before each part so that no two requests
+// look the same. The id is its HMAC; what the KMS is asked with is read out of it.
+class Request {
+ public:
+  Request(std::string_view principal, std::string_view endpoint, std::string_view key_arn,
+          std::uint16_t suite, ByteView wrapped, const EncryptionContext& context);
+  ByteView bytes() const { return bytes_; }
+  ByteView wrapped() const;
+  EncryptionContext context() const;
+
+ private:
+  Bytes bytes_;
 };
 
 // One place out of the cache's capacity; given back when it dies.

@@ -84,11 +84,12 @@ Result<KeyHandle> KeyCache::State::ask(const Wanted& wanted, Flight& flight) {
 }
 
 Result<DataKey> KeyCache::State::decrypt(const MasterKey& master, const Request& request) {
+  const EncryptionContext context = request.context();
   ++kms_calls_;
-  auto key = kms_.decrypt(master.arn, request.wrapped, request.context);
+  auto key = kms_.decrypt(master.arn, request.wrapped(), context);
   if (!key && key.error().kind == Kind::kNoMemory && evict(kEvictedAtOnce)) {
     ++kms_calls_;
-    key = kms_.decrypt(master.arn, request.wrapped, request.context);
+    key = kms_.decrypt(master.arn, request.wrapped(), context);
   }
   if (!key) ++kms_errors_;
   return key;
@@ -218,8 +219,10 @@ Result<KeyCache::Generated> KeyCache::State::generate(const std::string& key_arn
       return std::move(answer).error();
     }
     WrappedDataKey& wrapped = answer->wrapped;
-    const Wanted wanted{id_of(wrapped.key_arn, suite, wrapped.blob, context), master_key(wrapped.key_arn),
-                        std::make_shared<const Request>(Request{suite, wrapped.blob, context}), true, false};
+    const Request request = request_for(wrapped.key_arn, suite, wrapped.blob, context);
+    const EntryId id = id_of(request);
+    const Wanted wanted{id, master_key(wrapped.key_arn), std::make_shared<const Request>(request), true,
+                        false};
     auto kept = keep(wanted, std::move(answer->key), std::move(*room), begun, nullptr);
     if (!kept) return std::move(kept).error();
     if (*kept) return Generated{std::move(**kept), std::move(wrapped)};

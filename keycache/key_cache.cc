@@ -21,22 +21,6 @@ namespace {
 constexpr std::size_t kSlotSize = 64;
 constexpr auto kLongestAge = std::chrono::hours(24);
 
-// Length-prefixed, so that no two inputs give the same message.
-class Message {
- public:
-  explicit Message(std::size_t expected) { bytes_.reserve(expected); }
-  void add(ByteView part) {
-    std::array<std::byte, 4> size{};
-    store_be32(size.data(), static_cast<std::uint32_t>(part.size()));
-    bytes_.insert(bytes_.end(), size.begin(), size.end());
-    bytes_.insert(bytes_.end(), part.begin(), part.end());
-  }
-  ByteView view() const { return bytes_; }
-
- private:
-  Bytes bytes_;
-};
-
 std::array<std::byte, 32> random_salt() {
   std::array<std::byte, 32> salt{};
   random_bytes(salt);
@@ -107,23 +91,21 @@ KeyCache::State::State(Kms& kms, const Clock& clock, Logger logger, const Option
   for (auto& guarded : shards_) guarded.with([&](Shard& shard) { shard.keep_journal(index_ != nullptr); });
 }
 
-Result<KeyHandle> KeyCache::State::unwrap(const KeyRequest& request) {
+Result<KeyHandle> KeyCache::State::unwrap(const KeyRequest& wanted) {
   notice_principal();
-  const EntryId id = id_of(request.key_arn, request.suite, request.wrapped, request.context);
-  const auto copy_request = [&] {
-    return std::make_shared<const Request>(
-        Request{request.suite, Bytes(request.wrapped.begin(), request.wrapped.end()), request.context});
-  };
+  const auto request = std::make_shared<const Request>(
+      request_for(wanted.key_arn, wanted.suite, wanted.wrapped, wanted.context));
+  const EntryId id = id_of(*request);
   auto hit = shard_of(id).with([&](Shard& shard) -> std::optional<KeyHandle> {
     Entry* entry = shard.find(id);
     if (entry == nullptr || !entry->good(clock_.boot_time()) || used_up(*entry)) return std::nullopt;
     ++shard.counters.hits;
     ++entry->uses;
     shard.touch(*entry);
-    return pin(shard, *entry, entry->request ? nullptr : copy_request());
+    return pin(shard, *entry, request);
   });
   if (hit) return std::move(*hit);
-  return fetch(Wanted{id, master_key(request.key_arn), copy_request(), true, false});
+  return fetch(Wanted{id, master_key(wanted.key_arn), request, true, false});
 }
 
 Result<void> KeyCache::State::ensure(const KeyHandle& handle) {
@@ -163,21 +145,16 @@ void KeyCache::State::unpin(Entry& entry) {
   shard_of(entry.id).with([&](Shard& shard) { shard.unpin(entry, now); });
 }
 
-KeyCache::State::EntryId KeyCache::State::id_of(const std::string& key_arn, std::uint16_t suite,
-                                                ByteView wrapped, const EncryptionContext& context) {
-  Message message(512 + wrapped.size());
-  principal_.read([&](const std::string& principal) { message.add(as_bytes(principal)); });
-  message.add(as_bytes(endpoint_));
-  message.add(as_bytes(key_arn));
-  std::array<std::byte, 2> suite_bytes{};
-  store_be16(suite_bytes.data(), suite);
-  message.add(suite_bytes);
-  message.add(wrapped);
-  for (const auto& [name, value] : context) {
-    message.add(as_bytes(name));
-    message.add(as_bytes(value));
-  }
-  const Sha256 sum = hmac_sha256(boot_key_, message.view());
+KeyCache::State::Request KeyCache::State::request_for(const std::string& key_arn, std::uint16_t suite,
+                                                      ByteView wrapped,
+                                                      const EncryptionContext& context) const {
+  return principal_.read([&](const std::string& principal) {
+    return Request(principal, endpoint_, key_arn, suite, wrapped, context);
+  });
+}
+
+KeyCache::State::EntryId KeyCache::State::id_of(const Request& request) const {
+  const Sha256 sum = hmac_sha256(boot_key_, request.bytes());
   EntryId id{};
   std::copy_n(sum.begin(), id.size(), id.begin());
   return id;

@@ -6,8 +6,49 @@
 namespace kmsfs::keycache {
 
 namespace {
+constexpr std::size_t kFixedParts = 5;  // of a request: principal, endpoint, master key, suite, wrapped key
 constexpr std::size_t kRefusalLimit =
     256;  // remembered per shard; beyond it the KMS hears the question again
+}  // namespace
+
+Request::Request(std::string_view principal, std::string_view endpoint, std::string_view key_arn,
+                 std::uint16_t suite, ByteView wrapped, const EncryptionContext& context) {
+  std::array<std::byte, 2> suite_bytes{};
+  store_be16(suite_bytes.data(), suite);
+  const std::array<ByteView, kFixedParts> parts = {as_bytes(principal), as_bytes(endpoint), as_bytes(key_arn),
+                                                   suite_bytes, wrapped};
+  std::size_t size = 0;
+  for (ByteView part : parts) size += 4 + part.size();
+  for (const auto& [name, value] : context) size += 8 + name.size() + value.size();
+  bytes_.resize(size);
+  ByteWriter out(bytes_);
+  const auto add = [&](ByteView part) {
+    out.u32(static_cast<std::uint32_t>(part.size()));
+    out.bytes(part);
+  };
+  for (ByteView part : parts) add(part);
+  for (const auto& [name, value] : context) {
+    add(as_bytes(name));
+    add(as_bytes(value));
+  }
+  assert(out.ok() && out.written() == size);
+}
+
+ByteView Request::wrapped() const {
+  ByteReader in(bytes_);
+  for (std::size_t part = 0; part + 1 < kFixedParts; ++part) in.bytes(in.u32());
+  return in.bytes(in.u32());
+}
+
+EncryptionContext Request::context() const {
+  ByteReader in(bytes_);
+  for (std::size_t part = 0; part < kFixedParts; ++part) in.bytes(in.u32());
+  EncryptionContext context;
+  while (in.remaining() > 0) {
+    std::string name(as_text(in.bytes(in.u32())));
+    context.emplace(std::move(name), as_text(in.bytes(in.u32())));
+  }
+  return context;
 }
 
 Error Entry::why_not() const {

@@ -89,10 +89,10 @@ class KeyCache::State : public std::enable_shared_from_this<KeyCache::State> {
   std::optional<Error> refused_now(MasterKey& master, BootTime now);
 
   // key_cache.cc
-  // `request` may be missing if the entry is pinned already.
   KeyHandle pin(Shard& shard, Entry& entry, std::shared_ptr<const Request> request);
-  EntryId id_of(const std::string& key_arn, std::uint16_t suite, ByteView wrapped,
-                const EncryptionContext& context);
+  Request request_for(const std::string& key_arn, std::uint16_t suite, ByteView wrapped,
+                      const EncryptionContext& context) const;
+  EntryId id_of(const Request& request) const;
   void notice_principal();
   static MasterKeyStatus status_of(const MasterKey& master);
   MasterKey* known_master_key(const std::string& arn) const;
