@@ -23,6 +23,8 @@ constexpr std::chrono::milliseconds kSyncDelay{
 constexpr std::uint64_t kFirstLook = 16 << 10;  // holds the last line, nearly always
 constexpr std::uint64_t kLastLook = 4 << 20;    // a line is never that long: policies are limited to 32 KiB
 
+constexpr std::uint64_t kSettled = __builtin_bswap64(1);  // 1, big-endian as all that is on disk
+
 Error unavailable(std::string text) { return error(Kind::kUnavailable, "the audit log " + std::move(text)); }
 
 Error failed(int error_number, std::string_view doing) {
@@ -72,18 +74,17 @@ AuditHead::~AuditHead() {
   if (memory_ != nullptr) ::munmap(memory_, kSize);
 }
 
-// The fences keep the order of the stores, which is all that a reader in another process relies on.
-bool AuditHead::settled() const { return load_be64(memory_) == 1; }
-void AuditHead::unsettle() {
-  store_be64(memory_, 0);
-  std::atomic_thread_fence(std::memory_order_seq_cst);
+// Set last and cleared first: whoever maps the head next trusts the rest only if this stands.
+std::atomic_ref<std::uint64_t> AuditHead::settled_word() const {
+  return std::atomic_ref<std::uint64_t>(*reinterpret_cast<std::uint64_t*>(memory_));
 }
+bool AuditHead::settled() const { return settled_word().load(std::memory_order_acquire) == kSettled; }
+void AuditHead::unsettle() { settled_word().store(0, std::memory_order_seq_cst); }
 void AuditHead::settle(std::uint64_t log_size, const ChainPosition& position) {
   store_be64(memory_ + 8, log_size);
   store_be64(memory_ + 16, position.sequence);
   std::copy(position.hash.begin(), position.hash.end(), memory_ + 24);
-  std::atomic_thread_fence(std::memory_order_seq_cst);
-  store_be64(memory_, 1);
+  settled_word().store(kSettled, std::memory_order_release);
 }
 ChainPosition AuditHead::position() const {
   ChainPosition position;

@@ -45,6 +45,7 @@ class AuditHead {
 
  private:
   explicit AuditHead(std::byte* memory) : memory_(memory) {}
+  std::atomic_ref<std::uint64_t> settled_word() const;
   std::byte* memory_;
 };
 
