@@ -172,34 +172,38 @@ TEST_F(KeyCacheFlight, NoKeyIsEverWrongWhileEverythingHappensAtOnce) {
     ASSERT_TRUE(key.ok());
     expected.push_back(sha256(key->reveal()));
   }
-  std::atomic<std::uint64_t> read{0};
-  std::atomic<std::uint64_t> wrong{0};
-  std::vector<std::thread> threads;
-  for (unsigned t = 0; t < 4; ++t) {
-    threads.emplace_back([&, t] {
-      for (unsigned i = 0; i < 600; ++i) {
-        const std::size_t which = (i * 7 + t * 5) % files.size();
-        auto handle = cache_->unwrap(files[which].request());
-        if (!handle) continue;
-        if (!handle->check()) static_cast<void>(cache_->ensure(*handle).ok());
-        auto key = handle->data_key();
-        if (!key) continue;
-        ++read;
-        if (sha256(key->reveal()) != expected[which]) ++wrong;
-      }
-    });
-  }
-  threads.emplace_back([&] {
-    for (int i = 0; i < 200; ++i) {
-      if (i % 3 == 0) cache_->revoke(key_, error(Kind::kDenied, "race"));
-      if (i % 3 == 1) cache_->forget_all();
-      clock_.advance(seconds(1));
-      cache_->maintain();
-      static_cast<void>(cache_->figures());
+  constexpr unsigned kReadsEach = 100;
+  constexpr unsigned kTriesEach = 1'000'000;
+  std::atomic<unsigned> enough{0};
+  std::atomic<unsigned> wrong{0};
+  std::atomic<unsigned> at_work{4};
+  const auto read = [&](unsigned start) {
+    unsigned reads = 0;
+    for (unsigned i = 0; i < kTriesEach && reads < kReadsEach; ++i) {
+      const std::size_t which = (i * 7 + start) % files.size();
+      auto handle = cache_->unwrap(files[which].request());
+      if (!handle) continue;
+      if (!handle->check()) static_cast<void>(cache_->ensure(*handle).ok());
+      auto key = handle->data_key();
+      if (!key) continue;
+      ++reads;
+      if (sha256(key->reveal()) != expected[which]) ++wrong;
     }
-  });
+    if (reads == kReadsEach) ++enough;
+    --at_work;
+  };
+  std::vector<std::thread> threads;
+  for (unsigned start = 0; start < 4; ++start) threads.emplace_back(read, start * 5);
+  for (int i = 0; at_work > 0; ++i) {
+    if (i % 3 == 0) cache_->revoke(key_, error(Kind::kDenied, "race"));
+    if (i % 3 == 1) cache_->forget_all();
+    clock_.advance(seconds(1));
+    cache_->maintain();
+    static_cast<void>(cache_->figures());
+    std::this_thread::yield();
+  }
   for (std::thread& thread : threads) thread.join();
-  EXPECT_GT(read, 100U);
+  EXPECT_EQ(enough, 4U);
   EXPECT_EQ(wrong, 0U);
   wait_until_asking_is_allowed();
   EXPECT_TRUE(cache_->unwrap(files[0].request()).ok());
