@@ -22,7 +22,6 @@ class OpenVolume {
     }
     volume_ = std::move(*volume);
     KeyCache::Options cache_options;
-    cache_options.index_directory = "/dev/shm/kmsfs-crash-index." + std::to_string(::getpid());
     cache_options.maintenance_thread = false;
     auto keys = KeyCache::make(kms, clock, make_null_logger(), cache_options);
     if (!keys) {
