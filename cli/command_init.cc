@@ -70,12 +70,6 @@ KmsSetup setup_of(const InitRequest& request) {
   return setup;
 }
 
-Failure kms_failure(const Error& error, const std::string& what) {
-  // Before the KMS knows anybody, "denied" is about its seal.
-  const bool sealed = error.kind == Kind::kDenied;
-  return failure(sealed ? ExitCode::kSealed : exit_code_of(error), error, what);
-}
-
 }  // namespace
 
 Outcome run_init(const InitRequest& request) {
@@ -93,7 +87,7 @@ Outcome run_init(const InitRequest& request) {
   const SystemClock clock;
   const Logger logger = make_logger(false, false);
   auto report = set_up_kms(setup_of(request), clock, logger);
-  if (!report) return kms_failure(report.error(), what);
+  if (!report) return failure(exit_code_of_opening_kms(report.error()), report.error(), what);
   auto volume = Volume::create(disk, backing->fd(), *report->kms, request.key, report->uri);
   if (!volume) return failure(volume.error(), what);
   backing->keep();

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "cli/commands.h"
+#include "cli/kms_uri.h"
 #include "cli/mount_helper.h"
 
 namespace kmsfs::cli {
@@ -93,6 +94,9 @@ Outcome usage(const Error& error) { return Failure{ExitCode::kUsage, error.text 
 
 Outcome init(Requests& requests) {
   InitRequest& request = requests.init;
+  auto uri = absolute_kms_uri(request.kms_uri);
+  if (!uri) return usage(uri.error());
+  request.kms_uri = std::move(*uri);
   if (requests.seal == "keyfile") request.seal = SealChoice::kKeyFile;
   if (requests.seal == "passphrase" || !request.passphrase_file.empty()) {
     if (request.seal == SealChoice::kKeyFile) {
@@ -111,6 +115,9 @@ Outcome mount(Requests& requests) {
   auto key_age = parse_key_age(requests.key_age);
   if (!key_age) return usage(key_age.error());
   request.key_age = *key_age;
+  auto uri = absolute_kms_uri(request.kms_uri);
+  if (!uri) return usage(uri.error());
+  request.kms_uri = std::move(*uri);
   if (auto taken = take_options(requests.options, request); !taken) return usage(taken.error());
   request.mount.read_only |= requests.read_only;
   return run_mount(request);

@@ -32,6 +32,18 @@ ExitCode exit_code_of(const Error& error) {
   return ExitCode::kFailure;
 }
 
+ExitCode exit_code_of_opening_kms(const Error& error) {
+  switch (error.kind) {
+    case Kind::kDenied:
+    case Kind::kInvalid:
+      return ExitCode::kSealed;
+    case Kind::kNotFound:
+      return ExitCode::kKmsUnreachable;
+    default:
+      return exit_code_of(error);
+  }
+}
+
 Failure failure(const Error& error, std::string_view what) {
   return failure(exit_code_of(error), error, what);
 }

@@ -5,6 +5,8 @@
 #include <charconv>
 #include <vector>
 
+#include "cli/kms_uri.h"
+
 namespace kmsfs::cli {
 
 namespace {
@@ -43,7 +45,6 @@ Error needs_value(const std::string& name) {
 
 // Values that kmsfs itself takes; nullptr where the word is none of these.
 std::string* text_option(std::string_view name, MountRequest& request) {
-  if (name == "kms") return &request.kms_uri;
   if (name == "kms_user") return &request.kms_user;
   if (name == "passphrase_file") return &request.passphrase_file;
   if (name == "fsname") return &request.mount.source;
@@ -63,6 +64,13 @@ Result<void> take_word(const std::string& word, MountRequest& request) {
   if (std::string* text = text_option(name, request)) {
     if (value.empty()) return needs_value(name);
     *text = value;
+    return {};
+  }
+  if (name == "kms") {
+    if (value.empty()) return needs_value(name);
+    auto uri = absolute_kms_uri(value);
+    if (!uri) return std::move(uri).error();
+    request.kms_uri = std::move(*uri);
     return {};
   }
   if (name == "backend") {

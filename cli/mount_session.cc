@@ -127,13 +127,7 @@ Outcome MountSession::open_volume() {
   access.user = request_.kms_user;
   access.passphrase = passphrase_source(request_.passphrase_file);
   auto kms = open_kms(access, clock_, logger_);
-  if (!kms) {
-    // Before the KMS knows anybody, "denied" is about its seal; "not found" means that there is none.
-    ExitCode code = exit_code_of(kms.error());
-    if (kms.error().kind == Kind::kDenied) code = ExitCode::kSealed;
-    if (kms.error().kind == Kind::kNotFound) code = ExitCode::kKmsUnreachable;
-    return failed(code, kms.error());
-  }
+  if (!kms) return failed(exit_code_of_opening_kms(kms.error()), kms.error());
   kms_ = std::move(*kms);
   auto principal = kms_->principal();
   if (!principal) return failed(principal.error());

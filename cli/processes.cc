@@ -95,12 +95,14 @@ Result<ProgramResult> run_program(const std::vector<std::string>& command) {
 
 std::string processes_using(const std::string& mountpoint) {
   constexpr int kMost = 5;
+  const std::string self = std::to_string(::getpid());  // holds only what its caller handed down
   std::string out;
   int found = 0;
   std::error_code failed;
   for (filesystem::directory_iterator at("/proc", failed), end; !failed && at != end; at.increment(failed)) {
     const std::string name = at->path().filename().string();
-    if (name.find_first_not_of("0123456789") != std::string::npos || !uses(at->path(), mountpoint)) continue;
+    if (name.find_first_not_of("0123456789") != std::string::npos || name == self) continue;
+    if (!uses(at->path(), mountpoint)) continue;
     if (found == kMost) return out + " and others";
     out += (found == 0 ? "" : ", ") + name_of(at->path());
     ++found;

@@ -16,7 +16,7 @@ struct ProgramResult {
 Result<ProgramResult> run_program(const std::vector<std::string>& command);
 
 // "bash (812), less (1033)": who has a file open, its directory or its program under `mountpoint`, as far as
-// we may see; at most five. Touches nothing inside the mount.
+// we may see, and not this process; at most five. Touches nothing inside the mount.
 std::string processes_using(const std::string& mountpoint);
 
 }  // namespace kmsfs::cli

@@ -110,6 +110,22 @@ TEST_F(Command, AWrongPassphraseIsTold) {
   EXPECT_TRUE(fails({"mount", path("box"), path("mnt")}, ExitCode::kSealed, "--passphrase-file"));
 }
 
+TEST_F(Command, OnATerminalANewPassphraseIsAskedForTwiceAndNotShown) {
+  const Arguments command = {"init", "--kms", kms(), path("box")};
+  auto result = kmsfs_on_terminal(command, {"correct horse\n", "correct house\n"});
+  EXPECT_EQ(result.status, static_cast<int>(ExitCode::kSealed)) << result.output;
+  EXPECT_NE(result.output.find("differ"), std::string::npos) << result.output;
+  result = kmsfs_on_terminal(command, {"correct horse\n", "correct horse\n"});
+  EXPECT_EQ(result.status, 0) << result.output;
+  EXPECT_EQ(result.output.find("horse"), std::string::npos);
+  make_directory("mnt");
+  result = kmsfs_on_terminal({"mount", path("box"), path("mnt")}, {"battery staple\n"});
+  EXPECT_EQ(result.status, static_cast<int>(ExitCode::kSealed)) << result.output;
+  result = kmsfs_on_terminal({"mount", path("box"), path("mnt")}, {"\x03"});
+  EXPECT_EQ(result.status, static_cast<int>(ExitCode::kSealed)) << result.output;
+  EXPECT_NE(result.output.find("cancelled"), std::string::npos) << result.output;
+}
+
 TEST_F(Command, APassphraseOrKeyFileThatOthersMayReadIsRefused) {
   init_with_passphrase("box");
   make_directory("mnt");

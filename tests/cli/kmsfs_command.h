@@ -3,12 +3,16 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <pty.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <string>
 #include <vector>
 
 #include "cli/exit_codes.h"
 #include "cli/processes.h"
+#include "core/unique_fd.h"
 #include "tests/cli/scratch_directory.h"
 
 namespace kmsfs::testing {
@@ -37,6 +41,35 @@ class KmsfsCommand : public ::testing::Test {
                          KMSFS_BINARY};
     command.insert(command.end(), arguments.begin(), arguments.end());
     return run(command);
+  }
+
+  // On a terminal: types the next answer whenever a prompt waits (output ends in ": ").
+  cli::ProgramResult kmsfs_on_terminal(const Arguments& arguments, const Arguments& answers) const {
+    Arguments command = {"timeout", "--foreground", "60", KMSFS_BINARY};
+    command.insert(command.end(), arguments.begin(), arguments.end());
+    std::vector<char*> pointers;
+    for (std::string& argument : command) pointers.push_back(argument.data());
+    pointers.push_back(nullptr);
+    int terminal = -1;
+    const pid_t child = ::forkpty(&terminal, nullptr, nullptr, nullptr);
+    if (child == 0) {
+      ::execvp(pointers[0], pointers.data());
+      ::_exit(127);
+    }
+    const UniqueFd owner(terminal);
+    cli::ProgramResult result;
+    std::size_t typed = 0;
+    char buffer[512];
+    for (ssize_t got = 0; (got = ::read(terminal, buffer, sizeof buffer)) > 0;) {
+      result.output.append(buffer, static_cast<std::size_t>(got));
+      if (!result.output.ends_with(": ") || typed == answers.size()) continue;
+      const std::string& answer = answers[typed++];
+      EXPECT_EQ(::write(terminal, answer.data(), answer.size()), static_cast<ssize_t>(answer.size()));
+    }
+    int status = 0;
+    EXPECT_EQ(::waitpid(child, &status, 0), child);
+    result.status = WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status);
+    return result;
   }
 
   // Ended with that code, and said so in one line that contains `words`.

@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+
 namespace kmsfs::cli {
 namespace {
 
@@ -63,6 +65,13 @@ TEST(MountOptionWords, AnEscapedCommaBelongsToTheValue) {
   ASSERT_TRUE(take_options(R"(fsname=a\,b,ro)", request));
   EXPECT_EQ(request.mount.source, "a,b");
   EXPECT_TRUE(request.mount.read_only);
+}
+
+TEST(MountOptionWords, ARelativeKmsDirectoryIsMadeAbsolute) {
+  MountRequest request;
+  ASSERT_TRUE(take_options("kms=local:keys/./mine", request));
+  EXPECT_EQ(request.kms_uri, "local:" + (std::filesystem::current_path() / "keys/mine").string());
+  EXPECT_FALSE(take_options("kms=local:", request));
 }
 
 TEST(MountOptionWords, ValuesOutOfRangeAreRefused) {

@@ -311,6 +311,21 @@ TEST_F(Mount, TheDaemonKeepsNeitherTerminalNorDirectoryNorCore) {
   }
 }
 
+TEST_F(Mount, APassphraseIsAskedForBeforeTheDaemonLeavesTheTerminal) {
+  const std::string sealed = path("sealed");
+  const std::string kms = "local:" + path("sealed-kms");
+  ASSERT_EQ(kmsfs_on_terminal({"init", "--kms", kms, sealed}, {"correct horse\n", "correct horse\n"}).status,
+            0);
+  const auto result = kmsfs_on_terminal({"mount", sealed, mountpoint()}, {"correct horse\n"});
+  ASSERT_EQ(result.status, 0) << result.output;
+  EXPECT_EQ(result.output.find("horse"), std::string::npos);
+  // The terminal is gone; the daemon is not.
+  ASSERT_TRUE(is_mounted());
+  write("letter", "x");
+  EXPECT_EQ(read("letter"), "x");
+  unmount();
+}
+
 TEST_F(Mount, InTheForegroundItEndsWithTheMount) {
   const pid_t child = ::fork();
   ASSERT_GE(child, 0);
