@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "core/guarded.h"
 #include "fs/fuse_device.h"
 #include "fs/fuse_library.h"
 #include "fs/mount_point.h"
@@ -123,8 +124,11 @@ class OneFileSession final : public UnknownRequests {
   std::vector<char> content = std::vector<char>(kSize);
   std::atomic<std::size_t> largest_read = 0, largest_write = 0;
   std::atomic<std::uint32_t> last_unknown = 0;
-  std::string xattr_name, xattr_value;
-  int xattr_flags = 0;
+  struct Attribute {
+    std::string name, value;
+    int flags = 0;
+  };
+  Guarded<Attribute> last_attribute;
 
  private:
   static OneFileSession& of(fuse_req_t request) {
@@ -184,10 +188,9 @@ class OneFileSession final : public UnknownRequests {
   }
   static void setxattr(fuse_req_t request, fuse_ino_t, const char* name, const char* value, std::size_t size,
                        int flags) {
-    OneFileSession& self = of(request);
-    self.xattr_name = name;
-    self.xattr_value.assign(value, size);
-    self.xattr_flags = flags;
+    of(request).last_attribute.with([&](Attribute& attribute) {
+      attribute = {name, std::string(value, size), flags};
+    });
     fuse_reply_err(request, 0);
   }
   static fuse_lowlevel_ops operations() {

@@ -111,9 +111,11 @@ TEST_F(Transport, HasAsManyRequestsUnderWayAsItHasWorkers) {
 TEST_F(Transport, HandsOnExtendedAttributesWithoutLosingBytes) {
   OneFileSession session;
   ASSERT_EQ(::setxattr(session.file().c_str(), "user.a-long-enough-name", "value", 5, XATTR_CREATE), 0);
-  EXPECT_EQ(session.xattr_name, "user.a-long-enough-name");
-  EXPECT_EQ(session.xattr_value, "value");
-  EXPECT_EQ(session.xattr_flags, XATTR_CREATE);
+  session.last_attribute.with([](const OneFileSession::Attribute& attribute) {
+    EXPECT_EQ(attribute.name, "user.a-long-enough-name");
+    EXPECT_EQ(attribute.value, "value");
+    EXPECT_EQ(attribute.flags, XATTR_CREATE);
+  });
 }
 
 TEST_F(Transport, AsksForAnAnswerToWhatLibfuseDoesNotKnow) {

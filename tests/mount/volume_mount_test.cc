@@ -372,6 +372,33 @@ TEST_F(VolumeMount, StatsOfWhatIsKnownCostNoRequest) {
   EXPECT_EQ(count(), before);
 }
 
+TEST_F(VolumeMount, KnowsNoMoreNodesThanItsBudgetAndDisturbsNobodyWhoUsesThem) {
+  FileSystem::Options small;
+  small.node_budget = 50;
+  small.maintenance_thread = false;
+  MountedVolume volume({}, small);
+  ASSERT_TRUE(volume.run("mkdir -p a/b; echo used > a/used; mkdir many; cd many; seq 1 500 | xargs touch"));
+  const std::string inside = volume.path("a/b");
+  const int file = ::open(volume.path("a/used").c_str(), O_RDONLY);
+  const UniqueFd before(::open(".", O_RDONLY | O_DIRECTORY));
+  ASSERT_EQ(::chdir(inside.c_str()), 0);
+  ASSERT_TRUE(volume.run("ls -l many > /dev/null"));
+  std::uint64_t nodes = 0;
+  for (int i = 0; i < 500 && (nodes = volume.files().figures().nodes) > 60; ++i) {
+    volume.files().maintain();
+    ::usleep(10000);
+  }
+  EXPECT_LE(nodes, 60U);
+  char text[5] = {};
+  EXPECT_EQ(::pread(file, text, 4, 0), 4);
+  EXPECT_STREQ(text, "used");
+  EXPECT_EQ(std::filesystem::current_path().string(), inside);
+  ASSERT_EQ(::fchdir(before.get()), 0);
+  ::close(file);
+  EXPECT_EQ(volume.read("a/used"), "used\n");
+  EXPECT_TRUE(volume.run("ls many | wc -l | grep -qx 500"));
+}
+
 TEST_F(VolumeMount, IsReadOnlyWhenToldSo) {
   MountOptions options;
   options.read_only = true;

@@ -28,8 +28,9 @@ class MountedVolume {
  public:
   static bool possible() { return ::access("/dev/fuse", R_OK | W_OK) == 0; }
 
-  explicit MountedVolume(MountOptions options = {}, const std::string& parent = "/tmp")
-      : options_(std::move(options)) {
+  explicit MountedVolume(MountOptions options = {}, FileSystem::Options files = {},
+                         const std::string& parent = "/tmp")
+      : options_(std::move(options)), files_options_(files) {
     std::string pattern = parent + "/kmsfs-mounted-XXXXXX";
     if (::mkdtemp(pattern.data()) == nullptr) return;
     top_ = pattern;
@@ -55,7 +56,7 @@ class MountedVolume {
     auto keys = KeyCache::make(kms_, clock_, make_null_logger(), {});
     ASSERT_TRUE(keys.ok()) << keys.error().text;
     keys_ = std::move(*keys);
-    FileSystem::Options options;
+    FileSystem::Options options = files_options_;
     options.read_only = options_.read_only;
     options.as_caller = ::geteuid() == 0;
     auto files =
@@ -118,6 +119,7 @@ class MountedVolume {
   }
 
   MountOptions options_;
+  const FileSystem::Options files_options_;
   std::string top_;
   RealDisk disk_;
   SystemClock clock_;
