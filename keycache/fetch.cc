@@ -99,6 +99,7 @@ Result<std::optional<KeyHandle>> KeyCache::State::keep(const Wanted& wanted, Dat
                                                        std::optional<Room> room, std::uint64_t begun,
                                                        Flight* flight) {
   const BootTime answered = clock_.boot_time();
+  const Sha256 fingerprint = hmac_sha256(key, fingerprint_salt_);
   return shard_of(wanted.id).with([&](Shard& shard) -> Result<std::optional<KeyHandle>> {
     const std::uint64_t epoch = wanted.master.epoch.load();
     if (epoch > begun) {
@@ -108,8 +109,13 @@ Result<std::optional<KeyHandle>> KeyCache::State::keep(const Wanted& wanted, Dat
       return std::optional<KeyHandle>();
     }
     Entry& entry = shard.entry(wanted.id, wanted.master);
-    KMSFS_TRY(shard.hold(entry, std::move(key), fingerprint_salt_, std::move(room), held_, epoch,
-                         answered + options_.max_age));
+    if (!room && !entry.held) {
+      // It held a key when the KMS was asked, and so needed no room then.
+      ++held_;
+      room.emplace(held_);
+    }
+    KMSFS_TRY(shard.hold(entry,
+                         {std::move(key), fingerprint, std::move(room), epoch, answered + options_.max_age}));
     entry.uses = flight != nullptr ? flight->handles : 1;
     confirm(wanted.master, wanted.request, begun, flight != nullptr);
     return std::optional(pin(shard, entry, wanted.request));

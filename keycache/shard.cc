@@ -103,31 +103,25 @@ void Shard::unpin(Entry& entry, BootTime now) {
   }
 }
 
-Result<void> Shard::hold(Entry& entry, DataKey key, ByteView fingerprint_salt, std::optional<Room> room,
-                         std::atomic<std::size_t>& taken, std::uint64_t epoch, BootTime age_ends) {
-  const Sha256 fingerprint = hmac_sha256(key, fingerprint_salt);
-  const ByteView cut = ByteView(fingerprint).first(entry.fingerprint.size());
-  if (entry.has_fingerprint && !equal_in_constant_time(entry.fingerprint, cut)) {
+Result<void> Shard::hold(Entry& entry, Fetched fetched) {
+  const ByteView fingerprint = ByteView(fetched.fingerprint).first(entry.fingerprint.size());
+  if (entry.has_fingerprint && !equal_in_constant_time(entry.fingerprint, fingerprint)) {
     return error(Kind::kCorrupt, "the KMS opened the same wrapped data key to another key than before");
   }
-  std::copy(cut.begin(), cut.end(), entry.fingerprint.begin());
+  std::copy(fingerprint.begin(), fingerprint.end(), entry.fingerprint.begin());
   entry.has_fingerprint = true;
   if (entry.held) {
     by_age_.remove(entry);  // the bytes are the same: they stay where they are
   } else {
-    if (!room) {
-      // It held a key when the KMS was asked, and so needed no room then.
-      taken.fetch_add(1, std::memory_order_relaxed);
-      room.emplace(taken);
-    }
-    entry.held.emplace(Entry::Held{std::move(key), std::move(*room)});
+    assert(fetched.room && "a key that is held takes room");
+    entry.held.emplace(Entry::Held{std::move(fetched.key), std::move(*fetched.room)});
     entry.master.keys_held.fetch_add(1, std::memory_order_relaxed);
   }
   by_age_.push_back(entry);
-  entry.age_ends = age_ends;
+  entry.age_ends = fetched.age_ends;
   entry.uses = 0;
-  entry.good_until.store(age_ends.count(), std::memory_order_release);
-  entry.epoch.store(epoch, std::memory_order_release);
+  entry.good_until.store(fetched.age_ends.count(), std::memory_order_release);
+  entry.epoch.store(fetched.epoch, std::memory_order_release);
   touch(entry);
   return {};
 }

@@ -32,6 +32,14 @@ class Shard {
     std::uint64_t hits = 0, misses = 0, shared_flights = 0, evictions = 0, expirations = 0;
   };
 
+  struct Fetched {
+    DataKey key;
+    Sha256 fingerprint;
+    std::optional<Room> room;  // for an entry that holds no key
+    std::uint64_t epoch = 0;   // of its master key
+    BootTime age_ends{0};
+  };
+
   Shard() = default;
   Shard(const Shard&) = delete;
   Shard& operator=(const Shard&) = delete;
@@ -44,10 +52,8 @@ class Shard {
   // An entry that holds no key is gone after its last pin.
   void unpin(Entry& entry, BootTime now);
 
-  // Gives the entry its key, or a new age for the one it holds. kCorrupt if it is another key than it ever
-  // held.
-  Result<void> hold(Entry& entry, DataKey key, ByteView fingerprint_salt, std::optional<Room> room,
-                    std::atomic<std::size_t>& taken, std::uint64_t epoch, BootTime age_ends);
+  // Gives the entry its key, or a new age for the one it holds. kCorrupt if it is another than it ever held.
+  Result<void> hold(Entry& entry, Fetched fetched);
   // Wipes its key. An entry that nobody pins is gone after that.
   void drop(Entry& entry);
 

@@ -116,7 +116,7 @@ class KeyCache::State : public std::enable_shared_from_this<KeyCache::State> {
   const Logger logger_;
   const Options options_;
   const std::size_t capacity_;
-  const BootKey boot_key_;  // of ids and fingerprints; dies with the process
+  const BootKey boot_key_;  // of ids; dies with the process
   const std::array<std::byte, 32> fingerprint_salt_;
   const std::string endpoint_;
 
