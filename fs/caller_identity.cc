@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstdio>
 #include <cstdlib>
@@ -69,6 +70,12 @@ std::vector<gid_t> groups_of_process(pid_t pid) {
   std::istringstream in(text.substr(at + 8, text.find('\n', at + 1) - at - 8));
   for (gid_t group = 0; in >> group;) groups.push_back(group);
   return groups;
+}
+
+bool belongs_to(const Caller& caller, gid_t group) {
+  if (caller.gid == group) return true;
+  const std::vector<gid_t> groups = caller.groups ? *caller.groups : groups_of_process(caller.pid);
+  return std::find(groups.begin(), groups.end(), group) != groups.end();
 }
 
 CallerIdentity::CallerIdentity(const Caller& caller, bool switch_user) {

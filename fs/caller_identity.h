@@ -50,5 +50,6 @@ class CallerIdentity {
 
 // The supplementary groups of a process, from /proc; empty if it is gone.
 std::vector<gid_t> groups_of_process(pid_t pid);
+bool belongs_to(const Caller& caller, gid_t group);
 
 }  // namespace kmsfs

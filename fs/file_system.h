@@ -141,8 +141,10 @@ class FileSystem {
   // Always at `offset`: for O_APPEND the kernel has put the end of the file there. from_page_cache
   // (FUSE_WRITE_CACHE): the program's write returned earlier, so it is still stored within a grace of 5 s
   // after its key was withdrawn.
+  // kill_privileges: `caller`, if given, also decides whether the set-group-id bit of a file that its group
+  // may not execute goes.
   Result<void> write(NodeId node, HandleId handle, std::uint64_t offset, ByteView data, bool kill_privileges,
-                     bool from_page_cache = false);
+                     bool from_page_cache = false, const Caller* caller = nullptr);
   Result<void> flush(NodeId node, HandleId handle);
   void release(NodeId node, HandleId handle);
   Result<void> sync(NodeId node, HandleId handle, bool data_only);

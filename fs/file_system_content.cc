@@ -3,6 +3,7 @@
 #include <linux/falloc.h>
 #include <sys/stat.h>
 
+#include "fs/caller_identity.h"
 #include "fs/file_system_state.h"
 
 namespace kmsfs {
@@ -56,18 +57,21 @@ std::vector<NodePtr> FileSystem::State::open_files() const {
 
 // As write(2) and truncate(2) do for callers without CAP_FSETID. The disk itself drops the file capability
 // when content changes, but not when nothing of it had to be written.
-Result<void> FileSystem::State::kill_privileges(int fd, bool capability_too) const {
+Result<void> FileSystem::State::kill_privileges(int fd, bool capability_too, const Caller* caller) const {
   auto attributes = disk.stat(fd);
   if (!attributes) return std::move(attributes).error();
   const mode_t mode = attributes->st_mode & 07777;
   mode_t killed = mode & S_ISUID;
-  if ((mode & S_IXGRP) != 0) killed |= mode & S_ISGID;
+  // Without the group's execute bit it marks mandatory locking, which members of the group may keep.
+  const bool outsider = caller != nullptr && !belongs_to(*caller, attributes->st_gid);
+  if ((mode & S_IXGRP) != 0 || outsider) killed |= mode & S_ISGID;
   if (killed != 0) KMSFS_TRY(disk.change_mode(fd, mode & ~killed));
   if (capability_too) (void)disk.remove_xattr(fd, "security.capability").ok();  // most files have none
   return {};
 }
 
-Result<void> FileSystem::State::truncate(const NodePtr& node, std::uint64_t size, bool kill) {
+Result<void> FileSystem::State::truncate(const NodePtr& node, std::uint64_t size,
+                                         const Caller* unprivileged) {
   Inode& inode = content_of(node);
   KMSFS_TRY(inode.open(opener(node), true));
   auto done = inode.change([&](EncryptedFile& file) -> Result<void> {
@@ -76,14 +80,14 @@ Result<void> FileSystem::State::truncate(const NodePtr& node, std::uint64_t size
     // The disk was not touched, but it was a change to whoever asked for it.
     const timespec now[2] = {{0, UTIME_OMIT}, {0, UTIME_NOW}};
     if (same) KMSFS_TRY(disk.change_times(file.fd(), now));
-    if (kill) return kill_privileges(file.fd(), true);
+    if (unprivileged != nullptr) return kill_privileges(file.fd(), true, unprivileged);
     return {};
   });
   inode.close();
   return done;
 }
 
-Result<HandleId> FileSystem::open(NodeId id, int flags, bool kill_privileges, const Caller&) {
+Result<HandleId> FileSystem::open(NodeId id, int flags, bool kill_privileges, const Caller& caller) {
   State& s = *state_;
   const bool writable = (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC) != 0;
   if (writable) KMSFS_TRY(s.may_change());
@@ -92,7 +96,7 @@ Result<HandleId> FileSystem::open(NodeId id, int flags, bool kill_privileges, co
   Inode& inode = s.content_of(*node);
   KMSFS_TRY(s.observed(inode.open(s.opener(*node), writable)));
   if ((flags & O_TRUNC) != 0) {
-    auto done = s.observed(s.truncate(*node, 0, kill_privileges));
+    auto done = s.observed(s.truncate(*node, 0, kill_privileges ? &caller : nullptr));
     if (!done) {
       inode.close();
       return std::move(done).error();
@@ -110,7 +114,7 @@ Result<std::size_t> FileSystem::read(NodeId id, HandleId, std::uint64_t offset, 
 }
 
 Result<void> FileSystem::write(NodeId id, HandleId, std::uint64_t offset, ByteView data, bool kill_privileges,
-                               bool from_page_cache) {
+                               bool from_page_cache, const Caller* caller) {
   State& s = *state_;
   KMSFS_TRY(s.may_change());
   auto node = s.regular(id);
@@ -118,7 +122,7 @@ Result<void> FileSystem::write(NodeId id, HandleId, std::uint64_t offset, ByteVi
   return s.observed(s.content_of(*node).change(
       [&](EncryptedFile& file) -> Result<void> {
         KMSFS_TRY(file.write_at(offset, data));
-        if (kill_privileges) return s.kill_privileges(file.fd(), false);
+        if (kill_privileges) return s.kill_privileges(file.fd(), false, caller);
         return {};
       },
       from_page_cache));
@@ -161,7 +165,7 @@ Result<void> FileSystem::allocate(NodeId id, HandleId, int mode, std::uint64_t o
     KMSFS_TRY(what == 0                      ? file.allocate(offset, size, keep_size)
               : what == FALLOC_FL_ZERO_RANGE ? file.zero(offset, size, keep_size)
                                              : file.punch(offset, size));
-    if (kill_privileges) return s.kill_privileges(file.fd(), true);
+    if (kill_privileges) return s.kill_privileges(file.fd(), true, nullptr);
     return {};
   }));
 }

@@ -177,14 +177,15 @@ Result<struct stat> FileSystem::get_attributes(NodeId id) {
   return s.shown(*attributes);
 }
 
-Result<struct stat> FileSystem::set_attributes(NodeId id, const AttributeChange& change, const Caller&) {
+Result<struct stat> FileSystem::set_attributes(NodeId id, const AttributeChange& change,
+                                               const Caller& caller) {
   State& s = *state_;
   KMSFS_TRY(s.may_change());
   auto node = s.find(id);
   if (!node) return std::move(node).error();
   if (change.size) {
     if (!(*node)->is(S_IFREG)) return errno_error((*node)->is(S_IFDIR) ? EISDIR : EINVAL);
-    KMSFS_TRY(s.observed(s.truncate(*node, *change.size, change.kill_privileges)));
+    KMSFS_TRY(s.observed(s.truncate(*node, *change.size, change.kill_privileges ? &caller : nullptr)));
   }
   auto path = s.path_descriptor(*node);
   if (!path) return std::move(path).error();

@@ -153,8 +153,8 @@ struct FileSystem::State {
   void learn_xattrs(Node& node, int path_fd);
   std::mutex& xattr_lock(const Node& node) { return xattr_locks[node.id % xattr_locks.size()]; }
 
-  Result<void> truncate(const NodePtr& node, std::uint64_t size, bool kill_privileges);
-  Result<void> kill_privileges(int fd, bool capability_too) const;
+  Result<void> truncate(const NodePtr& node, std::uint64_t size, const Caller* unprivileged);
+  Result<void> kill_privileges(int fd, bool capability_too, const Caller* caller) const;
 
   // Counts and logs what is wrong with data or permission, once, on its way out.
   template <typename T>

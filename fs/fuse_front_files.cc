@@ -50,8 +50,9 @@ void write(fuse_req_t request, fuse_ino_t node, const char* data, std::size_t si
            fuse_file_info* file) {
   const auto* in = current_request().as<fuse_write_in>();
   const bool kill = in != nullptr && (in->write_flags & FUSE_WRITE_KILL_SUIDGID) != 0;
+  const Caller caller = caller_of(request);
   auto written = files_of(request).write(node, file->fh, static_cast<std::uint64_t>(offset),
-                                         as_bytes({data, size}), kill, file->writepage != 0);
+                                         as_bytes({data, size}), kill, file->writepage != 0, &caller);
   if (!written) return reply_error(request, written.error());
   fuse_reply_write(request, size);
 }
