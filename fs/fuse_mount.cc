@@ -36,6 +36,9 @@ UniqueFd open_root(const std::string& mountpoint) {
 struct Mounted::State {
   State(FileSystem& file_system, const MountOptions& options, Logger log)
       : logger(std::move(log)), workers(options.workers), front(file_system, options.writeback) {}
+  ~State() {
+    if (notifier) notifier->close();
+  }
 
   Result<void> mount(FileSystem& file_system, const MountOptions& options);
   Result<void> unmount();
@@ -75,9 +78,9 @@ Result<void> Mounted::State::mount(FileSystem& file_system, const MountOptions& 
   return {};
 }
 
-// Under the mutex. What programs have written reaches us first: workers still run.
+// Under the mutex. What programs have written reaches us first, if workers still run to take it.
 Result<void> Mounted::State::unmount() {
-  if (!point.mounted()) return {};
+  if (transport->wait_for(std::chrono::seconds(0)) || !point.mounted()) return {};
   if (const UniqueFd root = open_root(path); root) ::syncfs(root.get());
   auto done = point.unmount(false);
   if (done || done.error().kind != Kind::kBusy) return done;
@@ -106,8 +109,8 @@ Result<void> Mounted::run() {
   State& s = *state_;
   s.transport->wait();
   s.notifier->close();
-  std::lock_guard lock(s.mutex);
   s.transport->close();
+  std::lock_guard lock(s.mutex);
   if (!s.point.mounted()) return {};
   // The kernel ended the connection, not the mount: programs would find a mountpoint that answers nothing.
   auto freed = s.point.unmount(true);
