@@ -47,7 +47,7 @@ Outcome serve(const MountRequest& request, Background* background) {
 
 }  // namespace
 
-Outcome run_mount(MountRequest request) {
+Outcome run_mount(const MountRequest& request) {
   if (request.foreground) return serve(request, nullptr);
   auto background = Background::fork();
   if (!background) return failure(background.error(), "cannot mount " + request.backing);

@@ -24,7 +24,7 @@ struct InitRequest {
 Outcome run_init(const InitRequest& request);
 
 // Returns when the mount stands (or, with `foreground`, when it has ended).
-Outcome run_mount(MountRequest request);
+Outcome run_mount(const MountRequest& request);
 
 struct UmountRequest {
   std::string mountpoint;

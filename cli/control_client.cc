@@ -14,7 +14,7 @@ namespace kmsfs::cli {
 namespace {
 
 constexpr timeval kPatience{10, 0};
-constexpr std::size_t kLargestAnswer = 4 * 1024 * 1024;
+constexpr std::size_t kLargestAnswer = std::size_t{4} << 20;
 
 UniqueFd connected(const std::string& path) {
   sockaddr_un address{};
@@ -66,7 +66,7 @@ Result<nlohmann::json> ControlClient::ask(const nlohmann::json& request) {
   const std::string line = request.dump() + "\n";
   KMSFS_TRY(kms::write_all(socket_.get(), as_bytes(line)));
   std::string answer;
-  for (Bytes buffer(64 * 1024);;) {
+  for (Bytes buffer(std::size_t{64} << 10);;) {
     auto got = kms::read_up_to(socket_.get(), buffer);
     if (!got && got.error().system_errno == EAGAIN) {
       return error(Kind::kUnavailable, "the daemon does not answer within ten seconds");

@@ -31,7 +31,7 @@ SignalThread::SignalThread(std::function<void(int)> action)
 
 SignalThread::~SignalThread() {
   done_ = true;
-  ::pthread_kill(thread_.native_handle(), SIGTERM);
+  ::pthread_kill(thread_.native_handle(), SIGHUP);  // wakes it: the signal is blocked and waited for
   thread_.join();
 }
 

@@ -7,7 +7,7 @@ namespace kmsfs::cli {
 
 std::string readable_size(std::uint64_t bytes) {
   constexpr std::array kUnits = {"KiB", "MiB", "GiB", "TiB", "PiB", "EiB"};
-  const std::string exact = std::to_string(bytes) + (bytes == 1 ? " byte" : " bytes");
+  std::string exact = std::to_string(bytes) + (bytes == 1 ? " byte" : " bytes");
   if (bytes < 1024) return exact;
   double value = static_cast<double>(bytes) / 1024;
   std::size_t unit = 0;
