@@ -2,6 +2,7 @@
 // calls every time.
 #pragma once
 
+#include <ostream>
 #include <string>
 #include <vector>
 
@@ -15,5 +16,8 @@ struct Workload {
 };
 
 const std::vector<Workload>& workloads();
+
+// For the name of a test, which must not hold addresses.
+inline void PrintTo(const Workload& workload, std::ostream* out) { *out << workload.promise; }
 
 }  // namespace kmsfs::crash
