@@ -141,6 +141,7 @@ void DeviceTransport::Worker::handle(std::byte* at, std::size_t size) {
   }
   request_.header = reinterpret_cast<const fuse_in_header*>(at);  // NOLINT
   request_.body = ByteView(at, size).subspan(sizeof(fuse_in_header));
+  request_.tells_groups = (transport_.negotiated_ & wire::kCreateSupplementaryGroup) != 0;
   request_.reply_buffer = reply_memory_.span();
   set_current_request(&request_);
   if (opcode > kLastKnownToLibfuse) return answer_unknown();

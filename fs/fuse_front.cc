@@ -16,8 +16,15 @@ void init(void*, fuse_conn_info* connection) {
 
 }  // namespace
 
-Caller caller_of(const fuse_ctx& context) {
-  return {context.uid, context.gid, context.pid, context.umask, current_request().groups()};
+Caller caller_of(fuse_req_t request) {
+  const fuse_ctx& context = *fuse_req_ctx(request);
+  return {context.uid, context.gid, context.pid, context.umask, std::nullopt};
+}
+
+Caller creator_of(fuse_req_t request) {
+  Caller caller = caller_of(request);
+  caller.groups = current_request().groups();
+  return caller;
 }
 
 fuse_attr to_fuse_attr(const struct stat& from) {

@@ -33,27 +33,25 @@ void readlink(fuse_req_t request, fuse_ino_t node) {
 }
 
 void mknod(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode, dev_t device) {
-  reply_entry(request, as_caller(caller_of(request), [&](const Caller& caller) {
+  reply_entry(request, as_caller(creator_of(request), [&](const Caller& caller) {
                 return files_of(request).make_node(parent, name, mode, device, caller);
               }));
 }
 
 void mkdir(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode) {
-  reply_entry(request, as_caller(caller_of(request), [&](const Caller& caller) {
+  reply_entry(request, as_caller(creator_of(request), [&](const Caller& caller) {
                 return files_of(request).make_directory(parent, name, mode & 07777, caller);
               }));
 }
 
 void symlink(fuse_req_t request, const char* target, fuse_ino_t parent, const char* name) {
-  reply_entry(request, as_caller(caller_of(request), [&](const Caller& caller) {
+  reply_entry(request, as_caller(creator_of(request), [&](const Caller& caller) {
                 return files_of(request).make_symlink(parent, name, target, caller);
               }));
 }
 
 void link(fuse_req_t request, fuse_ino_t node, fuse_ino_t parent, const char* name) {
-  reply_entry(request, as_caller(caller_of(request), [&](const Caller& caller) {
-                return files_of(request).make_link(node, parent, name, caller);
-              }));
+  reply_entry(request, files_of(request).make_link(node, parent, name, caller_of(request)));
 }
 
 void unlink(fuse_req_t request, fuse_ino_t parent, const char* name) {

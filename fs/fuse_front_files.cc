@@ -14,7 +14,7 @@ void reply_open(fuse_req_t request, fuse_ino_t node, HandleId handle, fuse_file_
 }
 
 void create(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode, fuse_file_info* file) {
-  auto created = as_caller(caller_of(request), [&](const Caller& caller) {
+  auto created = as_caller(creator_of(request), [&](const Caller& caller) {
     return files_of(request).create(parent, name, mode & 07777, file->flags, caller);
   });
   if (!created) return reply_error(request, created.error());

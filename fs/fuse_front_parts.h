@@ -21,9 +21,10 @@ inline FuseFront& front_of(fuse_req_t request) {
 }
 inline FileSystem& files_of(fuse_req_t request) { return front_of(request).files(); }
 
-// With the groups that the kernel told.
-Caller caller_of(const fuse_ctx& context);
-inline Caller caller_of(fuse_req_t request) { return caller_of(*fuse_req_ctx(request)); }
+// Who asks; groups are looked up when they matter.
+Caller caller_of(fuse_req_t request);
+// Who makes a name, with the groups if the kernel tells them.
+Caller creator_of(fuse_req_t request);
 
 // As the caller. The kernel tells the one group that decides about ownership; where an access list lets a
 // caller in by another group, the backing file system refuses, and only all of them, from /proc, will do.

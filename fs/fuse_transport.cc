@@ -20,7 +20,8 @@ const FuseRequest& current_request() {
 
 void set_current_request(const FuseRequest* request) { request_at_work = request; }
 
-std::vector<gid_t> FuseRequest::groups() const {
+std::optional<std::vector<gid_t>> FuseRequest::groups() const {
+  if (!tells_groups) return std::nullopt;
   std::vector<gid_t> groups;
   const std::size_t size = std::size_t{header->total_extlen} * 8;  // at the end of the request
   if (size > body.size()) return groups;

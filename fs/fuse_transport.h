@@ -14,6 +14,7 @@
 #include <cstdint>
 #include <map>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -35,6 +36,7 @@ using Session = std::unique_ptr<fuse_session, SessionCloser>;
 struct FuseRequest {
   const fuse_in_header* header = nullptr;
   ByteView body;                     // what follows the header
+  bool tells_groups = false;         // kernel and we have agreed upon groups in requests
   std::uint32_t setxattr_flags = 0;  // FUSE_SETXATTR_..., which libfuse does not hand on
   ByteSpan
       reply_buffer;  // for large replies: as large as the largest request, page aligned, this thread's own
@@ -44,9 +46,9 @@ struct FuseRequest {
   const T* as() const {
     return body.size() < sizeof(T) ? nullptr : reinterpret_cast<const T*>(body.data());  // NOLINT
   }
-  // The caller's supplementary groups, as far as the kernel tells: those that matter in the directory where
-  // it creates.
-  std::vector<gid_t> groups() const;
+  // In requests that make a name: the caller's supplementary groups, as far as they matter in that directory.
+  // Nothing if the kernel does not tell (before 6.3).
+  std::optional<std::vector<gid_t>> groups() const;
 };
 
 // Of the calling worker. Only inside a handler.

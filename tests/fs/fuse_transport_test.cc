@@ -17,9 +17,11 @@ class RequestWithExtensions {
     }
     header_.total_extlen = static_cast<std::uint16_t>(size_in_words * 4 / 8);
     request_.header = &header_;
+    request_.tells_groups = true;
     request_.body = body_;
   }
-  std::vector<gid_t> groups() const { return request_.groups(); }
+  std::vector<gid_t> groups() const { return request_.groups().value(); }
+  FuseRequest& request() { return request_; }
 
  private:
   fuse_in_header header_{};
@@ -30,6 +32,12 @@ class RequestWithExtensions {
 TEST(FuseRequest, TellsTheGroupsOfItsExtension) {
   const RequestWithExtensions request({1, 2, 3, 4, 16, wire::kGroupsExtension, 1, 2000}, 4);
   EXPECT_EQ(request.groups(), std::vector<gid_t>{2000});
+}
+
+TEST(FuseRequest, SaysNothingOfGroupsWhenTheKernelDoesNotTellThem) {
+  RequestWithExtensions request({16, wire::kGroupsExtension, 1, 2000}, 4);
+  request.request().tells_groups = false;
+  EXPECT_FALSE(request.request().groups().has_value());
 }
 
 TEST(FuseRequest, FindsTheGroupsBehindAnotherExtension) {
