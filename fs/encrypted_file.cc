@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <cassert>
 #include <cerrno>
+#include <utility>
 
 #include "fs/encrypted_file_state.h"
 
@@ -175,9 +176,12 @@ Result<void> EncryptedFile::State::mark_changing() {
 
 Result<void> EncryptedFile::State::make_sparse() {
   changed = true;
-  if (slot.sparse) return {};
-  KMSFS_TRY(write_slot({.clean = false, .sparse = true}));
-  return disk.sync_data(blocks.fd());
+  if (slot.sparse && !must_sync_sparse) return {};
+  if (!slot.sparse) KMSFS_TRY(write_slot({.clean = false, .sparse = true}));
+  must_sync_sparse = true;
+  KMSFS_TRY(disk.sync_data(blocks.fd()));
+  must_sync_sparse = false;
+  return {};
 }
 
 // A file that was only read stays as it was if it cannot be marked: its descriptor may not be open for
@@ -203,12 +207,16 @@ Result<void> EncryptedFile::State::settle() {
   return cut(size, geometry.max_plain_size());
 }
 
-// Shrinks the backing file. What is left of a block that became the tail must go: the next growth counts on
-// zeros there.
 Result<void> EncryptedFile::State::cut(std::uint64_t new_size, std::uint64_t old_size) {
   must_cut = true;
   KMSFS_TRY(disk.resize(blocks.fd(), geometry.backing_size(new_size)));
+  KMSFS_TRY(clear_tail_page(new_size, old_size));
   must_cut = false;
+  return {};
+}
+
+// What is left of a block that became the tail must go: the next growth counts on zeros there.
+Result<void> EncryptedFile::State::clear_tail_page(std::uint64_t new_size, std::uint64_t old_size) {
   blocks.forget_kept_block();
   const std::uint64_t tail = geometry.block_count(new_size) * kPageSize;
   const std::uint64_t tail_size = geometry.backing_size(new_size) - tail;
@@ -225,15 +233,13 @@ Result<void> EncryptedFile::State::truncate(std::uint64_t new_size) {
   KMSFS_TRY(settle());
   if (new_size == size) return disk.resize(blocks.fd(), geometry.backing_size(size));  // for its times
   KMSFS_TRY(mark_changing());
-  const std::uint64_t old_size = size;
-  auto result = cut(new_size, old_size);
-  if (must_cut) {
-    must_cut = false;  // nothing happened
-    return result;
-  }
-  size = new_size;
+  KMSFS_TRY(disk.resize(blocks.fd(), geometry.backing_size(new_size)));
+  const std::uint64_t old_size = std::exchange(size, new_size);
   tail_clear = new_size == geometry.plain_offset_of(geometry.block_count(new_size));
-  return result;
+  must_cut = true;  // until the tail is clear too
+  KMSFS_TRY(clear_tail_page(new_size, old_size));
+  must_cut = false;
+  return {};
 }
 
 // Writes `data`, or only grows. Docs/FORMAT.md, "Order of writes".

@@ -1,8 +1,8 @@
 // The inside of EncryptedFile: its state, and the steps that its operations are made of. For
 // encrypted_file*.cc alone.
 //
-// Always, between operations: unless must_cut, the backing size agrees with `size`. On disk: the slot says
-// clean only if it tells `size`, and then the last block holds zeros past the end.
+// Always, between operations: unless must_cut, the backing size agrees with `size`, and the tail is zeros. On
+// disk: the slot says clean only if it tells `size`, and then the last block holds zeros past the end.
 #pragma once
 
 #include <memory>
@@ -30,6 +30,7 @@ struct EncryptedFile::State {
   Result<void> mark_clean();
   Result<void> settle();  // makes the backing size agree again
   Result<void> cut(std::uint64_t new_size, std::uint64_t old_size);
+  Result<void> clear_tail_page(std::uint64_t new_size, std::uint64_t old_size);
   Result<void> grow(std::uint64_t new_size, std::uint64_t offset, ByteView data);
   Result<void> fill(std::uint64_t old_blocks, std::uint64_t new_blocks, std::uint64_t offset, ByteView data);
   Result<void> truncate(std::uint64_t new_size);
@@ -56,8 +57,9 @@ struct EncryptedFile::State {
   std::uint64_t size = 0;
   bool changed = false;     // by this object
   bool tail_clear = false;  // known: the last block holds zeros past the end
-  bool must_cut = false;    // the backing size does not agree with `size`
-  bool repairing = false;   // zero pages are blocks that were never written
+  bool must_cut = false;    // backing size or tail do not agree with `size`
+  bool must_sync_sparse = false;
+  bool repairing = false;  // zero pages are blocks that were never written
   bool repaired = false;
 };
 

@@ -4,9 +4,9 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <cerrno>
-#include <cstring>
-#include <random>
+#include <thread>
 
 #include "fs/errno.h"
 #include "tests/support/crypto_environment.h"
@@ -200,6 +200,39 @@ TEST_F(EncryptedFileTest, BytesCutOffDoNotComeBackWhenTheFileGrows) {
   }
 }
 
+TEST_F(EncryptedFileTest, ReadersRunTogether) {
+  const Bytes content = some_bytes(3 * kMebibyte);
+  make("file", content);
+  auto opened = open("file");
+  const EncryptedFile& file = **opened;
+  std::vector<std::thread> readers;
+  std::atomic<int> wrong{0};
+  for (std::uint64_t reader = 0; reader < 4; ++reader) {
+    readers.emplace_back([&, reader] {
+      Bytes out(100000);
+      for (std::uint64_t i = 0; i < 50; ++i) {
+        const std::uint64_t offset = (reader * 7919 + i * 104729) % (content.size() - out.size());
+        const auto got = file.read_at(offset, out);
+        if (!got || !std::equal(out.begin(), out.end(), content.begin() + static_cast<long>(offset))) ++wrong;
+      }
+    });
+  }
+  for (std::thread& reader : readers) reader.join();
+  EXPECT_EQ(wrong, 0);
+}
+
+TEST_F(EncryptedFileTest, ABlockCutOffIsNotRememberedWhenAHoleTakesItsPlace) {
+  auto file = create("file");
+  ASSERT_TRUE(
+      file->write_at(2 * kMebibyte, some_bytes(100)).ok());  // its last block is kept for the next append
+  ASSERT_TRUE(file->truncate(geometry_.first_block_size()).ok());
+  ASSERT_TRUE(file->truncate(4 * kMebibyte).ok());
+  ASSERT_TRUE(file->write_at(2 * kMebibyte + 200, some_bytes(1)).ok());
+  Bytes wanted(4 * kMebibyte);
+  wanted[2 * kMebibyte + 200] = some_bytes(1)[0];
+  EXPECT_TRUE(*contents(*file) == wanted);
+}
+
 TEST_F(EncryptedFileTest, WithoutKeysNothingIsReadOrWrittenUntilTheSameKeyIsBack) {
   auto file = create("file");
   const Bytes content = some_bytes(9000);
@@ -301,6 +334,48 @@ TEST_F(EncryptedFileTest, WhenUndoingFailsTooTheNextCallPutsItRight) {
   EXPECT_EQ(*open_and_read("file"), some_bytes(9000));
 }
 
+TEST_F(EncryptedFileTest, ATruncateThatFailsToClearTheTailIsFinishedByTheNextCall) {
+  auto file = create("file");
+  ASSERT_TRUE(file->write_at(2 * kMebibyte, some_bytes(100)).ok());  // sparse
+  ASSERT_TRUE(file->write_at(0, some_bytes(20000)).ok());
+  disk_.fail(FaultyDisk::Call::kAllocate, 1, EIO);
+  EXPECT_FALSE(file->truncate(5000).ok());
+  disk_.heal();
+  EXPECT_EQ(file->size(), 5000U);
+  ASSERT_TRUE(file->truncate(4 * kMebibyte).ok());
+  Bytes wanted = some_bytes(20000);
+  wanted.resize(5000);
+  wanted.resize(4 * kMebibyte);
+  const auto got = contents(*file);
+  ASSERT_TRUE(got.ok()) << got.error().text;
+  EXPECT_TRUE(*got == wanted);
+}
+
+TEST_F(EncryptedFileTest, WherePunchingDoesNotExistTheTailIsOverwrittenAndSynced) {
+  auto file = create("file");
+  ASSERT_TRUE(file->write_at(0, some_bytes(20000)).ok());
+  disk_.fail(FaultyDisk::Call::kAllocate, 1, EOPNOTSUPP);
+  disk_.reset_counts();
+  ASSERT_TRUE(file->truncate(5000).ok());
+  EXPECT_EQ(disk_.count(FaultyDisk::Call::kSync), 1U);
+  const Bytes stored = backing("file");
+  EXPECT_TRUE(all_zero(std::span(stored).subspan(2 * kPageSize)));
+}
+
+TEST_F(EncryptedFileTest, NoHoleIsMadeUntilSparseIsDurable) {
+  auto file = create("file");
+  ASSERT_TRUE(file->write_at(0, some_bytes(10)).ok());
+  for (int i = 0; i < 2; ++i) {
+    disk_.fail(FaultyDisk::Call::kSync, 1, EIO);
+    EXPECT_FALSE(file->write_at(2 * kMebibyte, some_bytes(10)).ok());
+    EXPECT_EQ(file->size(), 10U);
+  }
+  disk_.heal();
+  disk_.reset_counts();
+  ASSERT_TRUE(file->write_at(2 * kMebibyte, some_bytes(10)).ok());
+  EXPECT_EQ(disk_.count(FaultyDisk::Call::kSync), 1U);
+}
+
 TEST_F(EncryptedFileTest, TooLargeIsEfbigAndChangesNothing) {
   auto file = create("file");
   const Bytes one = some_bytes(1);
@@ -332,165 +407,6 @@ TEST_F(EncryptedFileTest, AFileOpenForReadingOnlyIsClosedWithoutError) {
   EXPECT_EQ(*contents(**reader), some_bytes(10));
   EXPECT_TRUE((*reader)->sync(false).ok());
   EXPECT_TRUE((*reader)->mark_clean().ok());
-}
-
-// A plain vector beside the file: whatever is done to both, they stay the same.
-class ModelTest : public EncryptedFileTest, public ::testing::WithParamInterface<std::uint32_t> {
- protected:
-  ModelTest() { geometry_ = Geometry(GetParam()); }
-
-  std::uint64_t pick_offset() {
-    switch (random_() % 6) {
-      case 0:
-        return random_() % 100;
-      case 1:
-        return model_.size();
-      case 2:
-        return model_.empty() ? 0 : random_() % model_.size();
-      case 3:
-        return model_.size() + random_() % 9000;
-      case 4: {  // around the edge of a block
-        const std::uint64_t edge = geometry_.plain_offset_of(1 + random_() % 8);
-        return edge - 2 + random_() % 5;
-      }
-      default:
-        return random_() % 30000;
-    }
-  }
-  std::size_t pick_size() {
-    switch (random_() % 5) {
-      case 0:
-        return 1 + random_() % 10;
-      case 1:
-        return kBlockSize;
-      case 2:
-        return 1 + random_() % 20000;
-      case 3:
-        return 4096;
-      default:
-        return 1 + random_() % 5000;
-    }
-  }
-  void clear(std::uint64_t from, std::uint64_t to) {
-    to = std::min<std::uint64_t>(to, model_.size());
-    if (from < to)
-      std::fill(model_.begin() + static_cast<long>(from), model_.begin() + static_cast<long>(to),
-                std::byte{0});
-  }
-
-  Result<void> step() {
-    const std::uint64_t offset = pick_offset();
-    const std::size_t size = pick_size();
-    switch (random_() % 16) {
-      case 0:
-      case 1:
-      case 2:
-      case 3:
-      case 4: {
-        const Bytes data = some_bytes(size, random_());
-        if (model_.size() < offset + size) model_.resize(offset + size);
-        std::copy(data.begin(), data.end(), model_.begin() + static_cast<long>(offset));
-        return file_->write_at(offset, data);
-      }
-      case 5: {
-        const Bytes data = some_bytes(size, random_());
-        model_.insert(model_.end(), data.begin(), data.end());
-        return file_->write_at(model_.size() - size, data);
-      }
-      case 6:
-        model_.resize(offset);
-        return file_->truncate(offset);
-      case 7:
-        clear(offset, offset + size);
-        return file_->punch(offset, size);
-      case 8: {
-        const bool keep = random_() % 2 == 0;
-        if (!keep && model_.size() < offset + size) model_.resize(offset + size);
-        clear(offset, offset + size);
-        return file_->zero(offset, size, keep);
-      }
-      case 9: {
-        const bool keep = random_() % 2 == 0;
-        if (!keep && model_.size() < offset + size) model_.resize(offset + size);
-        return file_->allocate(offset, size, keep);
-      }
-      case 10:
-        return file_->sync(random_() % 2 == 0);
-      case 11:
-        if (random_() % 8 != 0 || model_.size() > 4 * kMebibyte) return {};
-        model_.resize(model_.size() + kMebibyte + random_() % 5000);
-        return file_->truncate(model_.size());
-      case 12: {
-        KMSFS_TRY(file_->mark_clean());
-        file_.reset();
-        auto again = open("model");
-        if (!again) return std::move(again).error();
-        file_ = std::move(*again);
-        return {};
-      }
-      case 13: {
-        file_->drop_keys();
-        return file_->rekey(data_key_);
-      }
-      case 14:
-        model_.resize(std::min<std::uint64_t>(model_.size(), 20000));
-        return file_->truncate(model_.size());
-      default:
-        return compare_part(offset, size);
-    }
-  }
-  Result<void> compare_part(std::uint64_t offset, std::size_t size) {
-    Bytes out(size, std::byte{0xaa});
-    auto got = file_->read_at(offset, out);
-    if (!got) return std::move(got).error();
-    const std::size_t there =
-        offset >= model_.size() ? 0 : std::min<std::uint64_t>(size, model_.size() - offset);
-    EXPECT_EQ(*got, there);
-    EXPECT_TRUE(std::equal(out.begin(), out.begin() + static_cast<long>(there),
-                           model_.begin() + static_cast<long>(offset)));
-    return {};
-  }
-  // All that SEEK_HOLE calls a hole reads as zeros.
-  void check_holes() {
-    for (std::uint64_t at = 0; at < model_.size();) {
-      const std::uint64_t hole = *file_->seek(at, SEEK_HOLE);
-      ASSERT_LE(hole, model_.size());
-      const auto data = file_->seek(std::min<std::uint64_t>(hole, model_.size() - 1), SEEK_DATA);
-      const std::uint64_t end = hole == model_.size() ? hole : data ? *data : model_.size();
-      ASSERT_GE(end, hole);
-      ASSERT_TRUE(all_zero(std::span(model_).subspan(hole, end - hole))) << hole << " to " << end;
-      at = std::max(end, at + 1);
-    }
-  }
-
-  std::mt19937 random_;
-  Bytes model_;
-  std::unique_ptr<EncryptedFile> file_;
-};
-INSTANTIATE_TEST_SUITE_P(HeaderSizes, ModelTest, ::testing::Values(1024, 3584));
-
-TEST_P(ModelTest, AFileAndAVectorCannotBeToldApart) {
-  for (unsigned seed = 0; seed < 40; ++seed) {
-    random_.seed(seed);
-    model_.clear();
-    file_ = create("model");
-    for (int i = 0; i < 150; ++i) {
-      const auto done = step();
-      ASSERT_TRUE(done.ok()) << "seed " << seed << " step " << i << ": " << done.error().text << " "
-                             << std::strerror(done.error().system_errno);
-      ASSERT_EQ(file_->size(), model_.size()) << "seed " << seed << " step " << i;
-      ASSERT_EQ(static_cast<std::uint64_t>(real_.stat(file_->fd())->st_size),
-                geometry_.backing_size(model_.size()));
-      if (i % 10 != 9) continue;
-      const auto all = contents(*file_);
-      ASSERT_TRUE(all.ok()) << "seed " << seed << " step " << i << ": " << all.error().text;
-      ASSERT_TRUE(*all == model_) << "seed " << seed << " step " << i;
-      check_holes();
-      ASSERT_FALSE(HasFatalFailure()) << "seed " << seed << " step " << i;
-    }
-    ASSERT_TRUE(file_->mark_clean().ok());
-    ASSERT_TRUE(*open_and_read("model") == model_) << "seed " << seed;
-  }
 }
 
 }  // namespace

@@ -6,11 +6,12 @@
 //   disk.cut_write(1, 4096, ENOSPC);                     // the next write writes 4096 bytes, then fails
 //   disk.record(true); ...; disk.changes();              // what was written, resized, allocated and synced
 //
-// Threads: one, unless the tests that share it only read its counters.
+// Threads: any for the calls of a Disk; faults and records are for one thread, while no call runs.
 #pragma once
 
 #include <algorithm>
 #include <array>
+#include <mutex>
 #include <optional>
 #include <string>
 #include <vector>
@@ -88,22 +89,22 @@ class FaultyDisk final : public Disk {
   }
   Result<void> resize(int fd, std::uint64_t size) override {
     KMSFS_TRY(met(Call::kResize));
-    if (recording_) changes_.push_back({Call::kResize, fd, 0, 0, size, {}});
+    note({Call::kResize, fd, 0, 0, size, {}});
     return below_.resize(fd, size);
   }
   Result<void> sync(int fd) override {
     KMSFS_TRY(met(Call::kSync));
-    if (recording_) changes_.push_back({Call::kSync, fd, 0, 0, 0, {}});
+    note({Call::kSync, fd, 0, 0, 0, {}});
     return skip_syncs_ ? Result<void>{} : below_.sync(fd);
   }
   Result<void> sync_data(int fd) override {
     KMSFS_TRY(met(Call::kSync));
-    if (recording_) changes_.push_back({Call::kSync, fd, 0, 0, 0, {}});
+    note({Call::kSync, fd, 0, 0, 0, {}});
     return skip_syncs_ ? Result<void>{} : below_.sync_data(fd);
   }
   Result<void> allocate(int fd, int mode, std::uint64_t offset, std::uint64_t size) override {
     KMSFS_TRY(met(Call::kAllocate));
-    if (recording_) changes_.push_back({Call::kAllocate, fd, mode, offset, size, {}});
+    note({Call::kAllocate, fd, mode, offset, size, {}});
     return below_.allocate(fd, mode, offset, size);
   }
   Result<std::uint64_t> seek(int fd, std::uint64_t offset, int whence) override {
@@ -195,6 +196,7 @@ class FaultyDisk final : public Disk {
   };
 
   Result<void> met(Call call) {
+    const std::lock_guard lock(mutex_);
     ++counts_[static_cast<std::size_t>(call)];
     const bool changes = call == Call::kWrite || call == Call::kResize || call == Call::kAllocate;
     for (Fault& fault : faults_) {
@@ -207,11 +209,17 @@ class FaultyDisk final : public Disk {
   }
   Result<void> write(int fd, std::uint64_t offset, ByteView data) {
     if (data.empty()) return {};
-    if (recording_) changes_.push_back({Call::kWrite, fd, 0, offset, 0, Bytes(data.begin(), data.end())});
+    note({Call::kWrite, fd, 0, offset, 0, Bytes(data.begin(), data.end())});
     return below_.write_at(fd, offset, data);
   }
 
+  void note(Change change) {
+    const std::lock_guard lock(mutex_);
+    if (recording_) changes_.push_back(std::move(change));
+  }
+
   Disk& below_;
+  std::mutex mutex_;
   std::vector<Fault> faults_;
   std::size_t written_ = 0;  // of the write that failed last
   std::array<std::uint64_t, kCalls> counts_{};
