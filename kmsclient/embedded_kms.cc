@@ -35,7 +35,7 @@ Result<KeyDescription> EmbeddedKms::describe_key(const std::string& key) {
 
 Result<GeneratedDataKey> EmbeddedKms::generate_data_key(const std::string& key,
                                                         const EncryptionContext& context) {
-  auto reply = service_->generate_data_key(from_, {.key_id = key, .context = context});
+  auto reply = service_->generate_data_key(from_, {.key_id = key, .context = context, .key_spec = "AES_256"});
   if (!reply) return std::move(reply).error();
   auto plain = data_key(reply->plaintext);
   if (!plain) return std::move(plain).error();
@@ -45,7 +45,8 @@ Result<GeneratedDataKey> EmbeddedKms::generate_data_key(const std::string& key,
 
 Result<WrappedDataKey> EmbeddedKms::generate_data_key_without_plaintext(const std::string& key,
                                                                         const EncryptionContext& context) {
-  auto reply = service_->generate_data_key_without_plaintext(from_, {.key_id = key, .context = context});
+  auto reply = service_->generate_data_key_without_plaintext(
+      from_, {.key_id = key, .context = context, .key_spec = "AES_256"});
   if (!reply) return std::move(reply).error();
   return WrappedDataKey{std::move(reply->ciphertext), std::move(reply->key_arn)};
 }

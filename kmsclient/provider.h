@@ -9,17 +9,11 @@
 
 #include "core/clock.h"
 #include "core/log.h"
-#include "kms/passphrase.h"
 #include "kms/seal.h"
+#include "kmsclient/access.h"
 #include "kmsclient/kms.h"
 
 namespace kmsfs {
-
-struct KmsAccess {
-  std::string uri;   // empty: default_kms_uri()
-  std::string user;  // at a local KMS: a user name of this uid's account, or an ARN; empty: this uid's own
-  PassphraseSource passphrase;  // asked only if the store is sealed by one; empty: none to be had
-};
 
 // `clock` must outlive the Kms. Errors say what to do: kNotFound (no store there: kmsfs init makes one),
 // kDenied (wrong passphrase, open modes), kUnsupported (a scheme that this version does not know).
