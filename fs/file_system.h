@@ -185,6 +185,7 @@ class FileSystem {
   void shut_down();
 
  private:
+  Result<Created> open_existing(NodeId parent, std::string_view name, int flags, const Caller& caller);
   Result<void> recover_directory(NodeId directory, std::vector<NodeId>& waiting);
   Result<void> recover_file(NodeId node);
 

@@ -52,30 +52,45 @@ Result<Created> FileSystem::create(NodeId parent_id, std::string_view name, mode
   if (!parent) return std::move(parent).error();
   auto stored = s.name_to_make(*parent, name);
   if (!stored) return s.observed(Result<Created>(std::move(stored).error()));
-  // Before the KMS is asked for a key that would not be used.
-  if (s.disk.stat_at(parent->fd(), stored->entry)) {
-    if ((flags & O_EXCL) != 0) return errno_error(EEXIST);
-    auto entry = lookup(parent_id, name);
-    if (!entry) return std::move(entry).error();
-    auto handle = open(entry->node, flags, has_access_for_writing(flags) && caller.uid != 0, caller);
-    if (handle) return Created{*entry, *handle};
-    forget(entry->node, 1);
-    return std::move(handle).error();
+  constexpr int kAttempts = 16;  // others may make the name, and remove it, meanwhile
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    // Before the KMS is asked for a key that would not be used.
+    const bool exists = s.disk.stat_at(parent->fd(), stored->entry).ok();
+    if (exists && (flags & O_EXCL) != 0) return errno_error(EEXIST);
+    auto created =
+        exists ? open_existing(parent_id, name, flags, caller) : s.create_new(*parent, *stored, mode, caller);
+    const int problem = created ? 0 : created.error().system_errno;
+    const bool again = exists ? problem == ENOENT : problem == EEXIST && (flags & O_EXCL) == 0;
+    if (!again) return created;
   }
-  auto key = s.observed(s.make_key());
+  return error(Kind::kBusy, "a name is made and removed too fast to be opened");
+}
+
+Result<Created> FileSystem::open_existing(NodeId parent_id, std::string_view name, int flags,
+                                          const Caller& caller) {
+  auto entry = lookup(parent_id, name);
+  if (!entry) return std::move(entry).error();
+  auto handle = open(entry->node, flags, has_access_for_writing(flags) && caller.uid != 0, caller);
+  if (handle) return Created{*entry, *handle};
+  forget(entry->node, 1);
+  return std::move(handle).error();
+}
+
+Result<Created> FileSystem::State::create_new(const Parent& in, const StoredName& stored, mode_t mode,
+                                              const Caller& caller) {
+  auto key = observed(make_key());
   if (!key) return std::move(key).error();
-  std::lock_guard lock(parent->entries());
-  auto side_file_made = s.files.make_side_file(parent->fd(), *stored);
+  std::lock_guard lock(in.entries());
+  auto side_file_made = files.make_side_file(in.fd(), stored);
   if (!side_file_made) return std::move(side_file_made).error();
-  auto made =
-      s.observed(s.make_file(parent->fd(), stored->entry, O_CREAT | O_EXCL, mode, caller, std::move(*key)));
+  auto made = observed(make_file(in.fd(), stored.entry, O_CREAT | O_EXCL, mode, caller, std::move(*key)));
   if (!made) {
-    if (*side_file_made) s.files.remove_side_file(parent->fd(), stored->entry);
+    if (*side_file_made) files.remove_side_file(in.fd(), stored.entry);
     return std::move(made).error();
   }
-  const NodePtr node = s.nodes.look_up(made->backing, parent->node, stored->entry);
-  s.content_of(node).adopt(std::move(made->file), std::move(made->key));
-  return Created{s.entry(node, made->backing), s.add_handle(node, nullptr)};
+  const NodePtr node = nodes.look_up(made->backing, in.node, stored.entry);
+  content_of(node).adopt(std::move(made->file), std::move(made->key));
+  return Created{entry(node, made->backing), add_handle(node, nullptr)};
 }
 
 Result<Created> FileSystem::create_unnamed(NodeId parent_id, mode_t mode, int flags, const Caller& caller) {

@@ -114,6 +114,7 @@ struct FileSystem::State {
   Result<NewKey> make_key();
   Result<NewFile> make_file(int directory, const std::string& name, int flags, mode_t mode,
                             const Caller& caller, NewKey key);
+  Result<Created> create_new(const Parent& in, const StoredName& stored, mode_t mode, const Caller& caller);
 
   // Anything that one system call makes: links and special files.
   Result<Entry> make_entry(NodeId parent, std::string_view name, const Caller& caller,

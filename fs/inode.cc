@@ -2,6 +2,7 @@
 
 #include <fcntl.h>
 
+#include <cassert>
 #include <cerrno>
 
 namespace kmsfs {
@@ -14,23 +15,24 @@ bool not_older(const timespec& time, const timespec& since) {
 }  // namespace
 
 Result<void> Inode::open(const Opener& opener, bool writable) {
-  constexpr int kAttempts = 16;  // others may open and close the file while we ask for its key
+  constexpr int kAttempts = 16;  // others may write a header that we found missing
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     auto joined = join(opener, writable);
     if (!joined) return std::move(joined).error();
-    if (*joined) {
-      auto good = read([](const EncryptedFile&) { return Result<void>(); });
-      if (!good) close();
-      return good;
+    if (!*joined) {
+      auto prepared = prepare(opener, writable);
+      if (!prepared) return std::move(prepared).error();
+      KMSFS_TRY(fetch_key(*prepared));
+      auto installed = install(std::move(*prepared));
+      if (!installed) return std::move(installed).error();
+      if (*installed == Installed::kStale) continue;
+      if (*installed == Installed::kNew) return {};
     }
-    auto prepared = prepare(opener, writable);
-    if (!prepared) return std::move(prepared).error();
-    KMSFS_TRY(fetch_key(*prepared));
-    auto installed = install(std::move(*prepared));
-    if (!installed) return std::move(installed).error();
-    if (*installed) return {};
+    auto good = read([](const EncryptedFile&) { return Result<void>(); });
+    if (!good) close();
+    return good;
   }
-  return error(Kind::kBusy, "a file is opened and closed too fast to be opened");
+  return error(Kind::kBusy, "a file is made anew too fast to be opened");
 }
 
 // True: the file was open, and has one opening more.
@@ -120,11 +122,21 @@ Result<void> Inode::fetch_key(Prepared& prepared) const {
   return {};
 }
 
-// False if the file was opened or closed since it was prepared: its header may have changed.
-Result<bool> Inode::install(Prepared prepared) {
+// Others may have opened the file since it was found closed: then this is one opening more, of what is there.
+// What they may have changed and closed again does not matter, for a header stays what it is and the rest is
+// read anew; but a header that was missing may be there now.
+Result<Inode::Installed> Inode::install(Prepared prepared) {
   const VolumeParameters& volume = services_.volume.parameters();
   std::lock_guard lock(mutex_);
-  if (generation_ != prepared.generation) return false;
+  if (opens_ > 0) {
+    if (prepared.writable && !writable_) {
+      file_->replace_fd(std::move(prepared.fd));
+      writable_ = true;
+    }
+    ++opens_;
+    return Installed::kJoined;
+  }
+  if (!prepared.header && generation_ != prepared.generation) return Installed::kStale;
   auto data_key = prepared.key.data_key();
   if (!data_key) return std::move(data_key).error();
   Result<std::unique_ptr<EncryptedFile>> file = error(Kind::kInternal, "not opened");
@@ -147,11 +159,12 @@ Result<bool> Inode::install(Prepared prepared) {
   end_grace();
   ++generation_;
   ++services_.figures.open_files;
-  return true;
+  return Installed::kNew;
 }
 
 void Inode::adopt(std::unique_ptr<EncryptedFile> file, KeyHandle key) {
   std::lock_guard lock(mutex_);
+  assert(opens_ == 0);  // its name is not to be found before this
   file_ = std::move(file);
   file_id_ = file_->file_id();
   key_ = std::move(key);

@@ -98,7 +98,8 @@ class Inode {
   Result<bool> join(const Opener& opener, bool writable);
   Result<Prepared> prepare(const Opener& opener, bool writable);
   Result<void> fetch_key(Prepared& prepared) const;
-  Result<bool> install(Prepared prepared);
+  enum class Installed { kNew, kJoined, kStale };
+  Result<Installed> install(Prepared prepared);
   Result<bool> may_repair(int fd) const;
   Result<void> usable(Use use);  // with the lock held, shared or alone
   Result<void> revive();
