@@ -10,7 +10,7 @@
 #include "cli/commands.h"
 #include "cli/directories.h"
 #include "cli/passphrase_source.h"
-#include "cli/process.h"
+#include "core/process.h"
 #include "fs/volume.h"
 #include "kmsclient/provider.h"
 

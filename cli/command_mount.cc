@@ -6,8 +6,8 @@
 #include "cli/background.h"
 #include "cli/commands.h"
 #include "cli/mount_session.h"
-#include "cli/process.h"
 #include "cli/signals.h"
+#include "core/process.h"
 
 namespace kmsfs::cli {
 

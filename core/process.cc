@@ -1,11 +1,13 @@
-#include "cli/process.h"
+#include "core/process.h"
 
+#include <fcntl.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <unistd.h>
 
 #include "core/locked_memory.h"
 
-namespace kmsfs::cli {
+namespace kmsfs {
 
 namespace {
 
@@ -17,6 +19,12 @@ void raise_to_hard_limit(__rlimit_resource resource) {
 }
 
 }  // namespace
+
+void open_standard_streams() {
+  int fd = 0;
+  while (fd >= 0 && fd <= STDERR_FILENO) fd = ::open("/dev/null", O_RDWR);
+  if (fd > STDERR_FILENO) ::close(fd);
+}
 
 Result<void> secure_process(const ProcessOptions& options) {
   const rlimit none{0, 0};
@@ -32,4 +40,4 @@ Result<void> secure_process(const ProcessOptions& options) {
 
 void raise_descriptor_limit() { raise_to_hard_limit(RLIMIT_NOFILE); }
 
-}  // namespace kmsfs::cli
+}  // namespace kmsfs
