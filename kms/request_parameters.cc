@@ -42,6 +42,13 @@ std::string request_parameters(const KeyRequest& request) {
   return object([&](JsonWriter& json) { json.text("keyId", request.key_id); });
 }
 
+std::string request_parameters(const GetKeyPolicyRequest& request) {
+  return object([&](JsonWriter& json) {
+    json.text("keyId", request.key_id);
+    if_given(json, "policyName", request.policy_name);
+  });
+}
+
 std::string request_parameters(const ListRequest& request) {
   return object([&](JsonWriter& json) {
     if_given(json, "keyId", request.key_id);
@@ -59,11 +66,8 @@ std::string request_parameters(const CreateAliasRequest& request) {
 std::string request_parameters(const GenerateDataKeyRequest& request) {
   return object([&](JsonWriter& json) {
     json.text("keyId", request.key_id);
-    if (request.number_of_bytes == 32) {
-      json.text("keySpec", "AES_256");
-    } else {
-      json.number("numberOfBytes", static_cast<std::int64_t>(request.number_of_bytes));
-    }
+    if_given(json, "keySpec", request.key_spec);
+    if (request.number_of_bytes) json.number("numberOfBytes", *request.number_of_bytes);
     if_given(json, "encryptionContext", request.context);
   });
 }

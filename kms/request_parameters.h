@@ -10,6 +10,7 @@ namespace kmsfs::kms {
 
 std::string request_parameters(const CreateKeyRequest& request);
 std::string request_parameters(const KeyRequest& request);
+std::string request_parameters(const GetKeyPolicyRequest& request);
 std::string request_parameters(const ListRequest& request);
 std::string request_parameters(const CreateAliasRequest& request);
 std::string request_parameters(const GenerateDataKeyRequest& request);

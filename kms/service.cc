@@ -16,7 +16,7 @@ Result<CiphertextReply> seal_under(Call& call, const LoadedKey& key, ByteView pl
   if (!material) return std::move(material).error();
   auto blob = seal_blob({key.record.id, key.record.material}, *material, context, plain);
   if (!blob) return std::move(blob).error();
-  return CiphertextReply{key.facts.arn, std::move(*blob)};
+  return CiphertextReply{key.facts.arn, std::move(*blob), {}};
 }
 
 Result<SensitiveBytes> open_under(Call& call, const LoadedKey& key, ByteView blob,
@@ -28,19 +28,38 @@ Result<SensitiveBytes> open_under(Call& call, const LoadedKey& key, ByteView blo
   return open_blob(blob, *material, context);
 }
 
-Result<GenerateDataKeyReply> generate(Call& call, const GenerateDataKeyRequest& request) {
-  if (request.number_of_bytes < 1 || request.number_of_bytes > 1024) {
-    return validation("1 validation error detected: Value '" + std::to_string(request.number_of_bytes) +
-                      "' at 'numberOfBytes' failed to satisfy constraint: Member must be between 1 and 1024");
+Result<std::size_t> data_key_size(const GenerateDataKeyRequest& request) {
+  if (request.key_spec.empty() == !request.number_of_bytes) {
+    return validation("Please specify either number of bytes or key spec.");
   }
+  if (request.key_spec == "AES_256") return std::size_t{32};
+  if (request.key_spec == "AES_128") return std::size_t{16};
+  if (!request.number_of_bytes) {
+    return validation("1 validation error detected: Value '" + request.key_spec +
+                      "' at 'keySpec' failed to satisfy constraint: Member must satisfy enum value set: "
+                      "[AES_256, AES_128]");
+  }
+  const std::int64_t size = *request.number_of_bytes;
+  if (size < 1 || size > 1024) {
+    return validation("1 validation error detected: Value '" + std::to_string(size) +
+                      "' at 'numberOfBytes' failed to satisfy constraint: Member must have value " +
+                      (size < 1 ? "greater than or equal to 1" : "less than or equal to 1024"));
+  }
+  return static_cast<std::size_t>(size);
+}
+
+Result<GenerateDataKeyReply> generate(Call& call, const GenerateDataKeyRequest& request) {
+  auto size = data_key_size(request);
+  if (!size) return std::move(size).error();
   auto key = call.authorised_key(request.key_id, {.context = &request.context});
   if (!key) return std::move(key).error();
-  auto plain = SensitiveBytes::make(request.number_of_bytes);
+  auto plain = SensitiveBytes::make(*size);
   if (!plain) return std::move(plain).error();
   random_bytes(plain->fill());
   auto sealed = seal_under(call, **key, plain->reveal(), request.context);
   if (!sealed) return std::move(sealed).error();
-  return GenerateDataKeyReply{std::move(sealed->key_arn), std::move(sealed->ciphertext), std::move(*plain)};
+  return GenerateDataKeyReply{std::move(sealed->key_arn), std::move(sealed->ciphertext), std::move(*plain),
+                              std::move(sealed->key_material_id)};
 }
 
 Result<void> check_blob_size(ByteView blob) {
@@ -107,11 +126,11 @@ Result<KeyReply> Service::describe_key(const Invocation& from, const KeyRequest&
                                });
 }
 
-Result<KeyPolicyReply> Service::get_key_policy(const Invocation& from, const KeyRequest& request) {
+Result<KeyPolicyReply> Service::get_key_policy(const Invocation& from, const GetKeyPolicyRequest& request) {
   const auto act = [&](Call& call) -> Result<KeyPolicyReply> {
     auto key = call.authorised_key(request.key_id, {});
     if (!key) return std::move(key).error();
-    return KeyPolicyReply{(*key)->record.policy};
+    return KeyPolicyReply{(*key)->record.policy, "default"};
   };
   return perform_use<KeyPolicyReply>(*engine_, Operation::kGetKeyPolicy, from, request, act);
 }
@@ -164,7 +183,8 @@ Result<CiphertextReply> Service::generate_data_key_without_plaintext(const Invoc
   const auto act = [&](Call& call) -> Result<CiphertextReply> {
     auto generated = generate(call, request);
     if (!generated) return std::move(generated).error();
-    return CiphertextReply{std::move(generated->key_arn), std::move(generated->ciphertext)};
+    return CiphertextReply{std::move(generated->key_arn), std::move(generated->ciphertext),
+                           std::move(generated->key_material_id)};
   };
   return perform_use<CiphertextReply>(*engine_, Operation::kGenerateDataKeyWithoutPlaintext, from, request,
                                       act);
@@ -191,7 +211,7 @@ Result<DecryptReply> Service::decrypt(const Invocation& from, const DecryptReque
     if (!key) return std::move(key).error();
     auto plain = open_under(call, **key, request.ciphertext, request.context);
     if (!plain) return std::move(plain).error();
-    return DecryptReply{(*key)->facts.arn, std::move(*plain)};
+    return DecryptReply{(*key)->facts.arn, std::move(*plain), {}};
   };
   return perform_use<DecryptReply>(*engine_, Operation::kDecrypt, from, request, act);
 }
@@ -219,7 +239,8 @@ Result<ReEncryptReply> Service::re_encrypt(const Invocation& from, const ReEncry
     if (!plain) return std::move(plain).error();
     auto sealed = seal_under(call, **destination, plain->reveal(), request.destination_context);
     if (!sealed) return std::move(sealed).error();
-    return ReEncryptReply{std::move(sealed->key_arn), (*source)->facts.arn, std::move(sealed->ciphertext)};
+    return ReEncryptReply{
+        std::move(sealed->key_arn), (*source)->facts.arn, std::move(sealed->ciphertext), {}, {}};
   };
   return perform_use<ReEncryptReply>(*engine_, Operation::kReEncrypt, from, request, act);
 }

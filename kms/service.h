@@ -50,15 +50,36 @@ class Service {
   // For whoever owns the store, beside all policies: accounts, users, service-managed keys.
   Administration& administration();
 
+  // --- Keys ---
   Result<KeyReply> create_key(const Invocation& from, const CreateKeyRequest& request);
   Result<KeyReply> describe_key(const Invocation& from, const KeyRequest& request);
   Result<ListKeysReply> list_keys(const Invocation& from, const ListRequest& request);
-  Result<Done> create_alias(const Invocation& from, const CreateAliasRequest& request);
-  Result<ListAliasesReply> list_aliases(const Invocation& from, const ListRequest& request);
-  Result<KeyPolicyReply> get_key_policy(const Invocation& from, const KeyRequest& request);
   Result<Done> enable_key(const Invocation& from, const KeyRequest& request);
   Result<Done> disable_key(const Invocation& from, const KeyRequest& request);
+  Result<Done> update_key_description(const Invocation& from, const UpdateKeyDescriptionRequest& request);
+  Result<ScheduleKeyDeletionReply> schedule_key_deletion(const Invocation& from,
+                                                         const ScheduleKeyDeletionRequest& request);
+  Result<KeyIdReply> cancel_key_deletion(const Invocation& from, const KeyRequest& request);
 
+  // --- Aliases ---
+  Result<Done> create_alias(const Invocation& from, const CreateAliasRequest& request);
+  Result<Done> update_alias(const Invocation& from, const CreateAliasRequest& request);
+  Result<Done> delete_alias(const Invocation& from, const DeleteAliasRequest& request);
+  Result<ListAliasesReply> list_aliases(const Invocation& from, const ListRequest& request);
+
+  // --- Policies ---
+  Result<KeyPolicyReply> get_key_policy(const Invocation& from, const GetKeyPolicyRequest& request);
+  Result<Done> put_key_policy(const Invocation& from, const PutKeyPolicyRequest& request);
+  Result<ListKeyPoliciesReply> list_key_policies(const Invocation& from, const KeyListRequest& request);
+
+  // --- Rotation ---
+  Result<Done> enable_key_rotation(const Invocation& from, const EnableKeyRotationRequest& request);
+  Result<Done> disable_key_rotation(const Invocation& from, const KeyRequest& request);
+  Result<KeyRotationStatusReply> get_key_rotation_status(const Invocation& from, const KeyRequest& request);
+  Result<KeyIdReply> rotate_key_on_demand(const Invocation& from, const KeyRequest& request);
+  Result<ListKeyRotationsReply> list_key_rotations(const Invocation& from, const KeyListRequest& request);
+
+  // --- Use ---
   Result<GenerateDataKeyReply> generate_data_key(const Invocation& from,
                                                  const GenerateDataKeyRequest& request);
   Result<CiphertextReply> generate_data_key_without_plaintext(const Invocation& from,
@@ -66,6 +87,29 @@ class Service {
   Result<CiphertextReply> encrypt(const Invocation& from, const EncryptRequest& request);
   Result<DecryptReply> decrypt(const Invocation& from, const DecryptRequest& request);
   Result<ReEncryptReply> re_encrypt(const Invocation& from, const ReEncryptRequest& request);
+  Result<GenerateRandomReply> generate_random(const Invocation& from, const GenerateRandomRequest& request);
+
+  // --- Grants ---
+  Result<CreateGrantReply> create_grant(const Invocation& from, const CreateGrantRequest& request);
+  Result<ListGrantsReply> list_grants(const Invocation& from, const ListGrantsRequest& request);
+  Result<Done> revoke_grant(const Invocation& from, const RevokeGrantRequest& request);
+  Result<Done> retire_grant(const Invocation& from, const RetireGrantRequest& request);
+  Result<ListGrantsReply> list_retirable_grants(const Invocation& from,
+                                                const ListRetirableGrantsRequest& request);
+
+  // --- Tags ---
+  Result<Done> tag_resource(const Invocation& from, const TagResourceRequest& request);
+  Result<Done> untag_resource(const Invocation& from, const UntagResourceRequest& request);
+  Result<ListResourceTagsReply> list_resource_tags(const Invocation& from, const KeyListRequest& request);
+
+  // Deletes and rotates what is due; to be called now and then, by any process that has the store open. No
+  // key depends on it: one past its deadline is refused anyway, one overdue for rotation rotates when it is
+  // used or managed next.
+  Result<void> run_due();
+
+  // Copies the store, its audit log up to the same moment and its key file, if it has one, into a new
+  // directory (kExists if it is there), which opens as a store of its own. Other calls go on meanwhile.
+  Result<void> backup(const std::string& directory);
 
  private:
   explicit Service(std::unique_ptr<Engine> engine);

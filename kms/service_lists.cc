@@ -104,7 +104,7 @@ Result<ListAliasesReply> Service::list_aliases(const Invocation& from, const Lis
           if (only && alias->target != *only) return false;
           reply.aliases.push_back({std::string(name),
                                    alias_arn(call.engine().region(), call.caller().account, name),
-                                   uuid_of(alias->target), alias->created_ms});
+                                   uuid_of(alias->target), alias->created_ms, alias->created_ms});
           return true;
         });
     if (!next) return std::move(next).error();

@@ -1,7 +1,9 @@
 // What every KMS knows: encryption contexts, key descriptions, identifiers.
 #pragma once
 
+#include <cstdint>
 #include <map>
+#include <optional>
 #include <string>
 
 #include "core/bytes.h"
@@ -22,7 +24,9 @@ struct KeyDescription {
   std::string description;
   KeyState state = KeyState::kEnabled;
   KeyManager manager = KeyManager::kCustomer;
-  std::int64_t created_ms = 0;  // since the epoch
+  std::int64_t created_ms = 0;                   // since the epoch
+  std::string key_material_id = {};              // what encrypts now: 64 hexadecimal digits
+  std::optional<std::int64_t> deletion_ms = {};  // only while deletion is pending
 };
 
 }  // namespace kmsfs

@@ -151,7 +151,8 @@ TEST_F(AuditTest, WithoutARecordNoKeyIsUsed) {
     limit.rlim_cur = log.size() + room;
     ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &limit), 0);
     auto opened = decrypt(blob);
-    auto generated = service_->generate_data_key(alice_, {.key_id = key_, .context = {}});
+    auto generated =
+        service_->generate_data_key(alice_, {.key_id = key_, .context = {}, .key_spec = "AES_256"});
     ASSERT_EQ(::setrlimit(RLIMIT_FSIZE, &before), 0);
     ASSERT_FALSE(opened);
     EXPECT_TRUE(opened.error().kind == Kind::kUnavailable || opened.error().kind == Kind::kNoSpace);

@@ -33,7 +33,8 @@ int main(int argc, char** argv) {
   if (command == "enable") return (*service)->enable_key(from, {argv[3]}) ? 0 : 5;
   int succeeded = 0;
   for (int n = argc > 5 ? std::atoi(argv[5]) : 0; n > 0; --n) {
-    if ((*service)->generate_data_key(from, {.key_id = argv[3], .context = {}})) ++succeeded;
+    if ((*service)->generate_data_key(from, {.key_id = argv[3], .context = {}, .key_spec = "AES_256"}))
+      ++succeeded;
   }
   std::printf("%d\n", succeeded);
   std::fflush(stdout);

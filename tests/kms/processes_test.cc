@@ -55,7 +55,7 @@ TEST_F(ProcessesTest, TwoProcessesAtOnceMakeOneChainAndLoseNothing) {
   const pid_t child = start("generate", "200");
   int mine = 0;
   for (int n = 0; n < 200; ++n) {
-    if (service_->generate_data_key(alice_, {.key_id = key_, .context = {}})) ++mine;
+    if (service_->generate_data_key(alice_, {.key_id = key_, .context = {}, .key_spec = "AES_256"})) ++mine;
   }
   EXPECT_EQ(wait_for(child), 0);
   EXPECT_EQ(mine, 200);
@@ -87,7 +87,7 @@ TEST_F(ProcessesTest, AProcessThatDiesLeavesTheStoreUsable) {
   // In the middle of its work, too.
   const pid_t child = start("generate", "100000");
   for (int n = 0; n < 50; ++n)
-    ASSERT_TRUE(service_->generate_data_key(alice_, {.key_id = key_, .context = {}}));
+    ASSERT_TRUE(service_->generate_data_key(alice_, {.key_id = key_, .context = {}, .key_spec = "AES_256"}));
   ::kill(child, SIGKILL);
   EXPECT_EQ(wait_for(child), -1);
   const Bytes blob = encrypt("hello");

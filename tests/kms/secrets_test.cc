@@ -31,7 +31,8 @@ class SecretsTest : public KmsTest {
 };
 
 TEST_F(SecretsTest, TheScanFindsWhatLiesOnTheHeap) {
-  auto generated = service_->generate_data_key(alice_, {.key_id = key_, .context = {}});
+  auto generated =
+      service_->generate_data_key(alice_, {.key_id = key_, .context = {}, .key_spec = "AES_256"});
   ASSERT_TRUE(generated);
   const Needle needle(generated->plaintext.reveal());
   EXPECT_EQ(occurrences_outside_locked_memory(needle), 0U);
@@ -40,7 +41,8 @@ TEST_F(SecretsTest, TheScanFindsWhatLiesOnTheHeap) {
 }
 
 TEST_F(SecretsTest, DataKeysAreInLockedMemoryOnlyGeneratedDecryptedAndReEncrypted) {
-  auto generated = service_->generate_data_key(alice_, {.key_id = key_, .context = {}});
+  auto generated =
+      service_->generate_data_key(alice_, {.key_id = key_, .context = {}, .key_spec = "AES_256"});
   ASSERT_TRUE(generated);
   const Needle needle(generated->plaintext.reveal());
   auto decrypted =

@@ -103,8 +103,10 @@ TEST_F(ServiceTest, ABlobNeverHoldsTheAliasAndOpensByKeyId) {
 
 TEST_F(ServiceTest, GeneratedDataKeysComeBackByDecryptAndAreNeverTheSame) {
   const EncryptionContext context = {{"kmsfs:file", "1"}};
-  auto first = service_->generate_data_key(alice_, {.key_id = key_, .context = context});
-  auto second = service_->generate_data_key(alice_, {.key_id = key_, .context = context});
+  auto first =
+      service_->generate_data_key(alice_, {.key_id = key_, .context = context, .key_spec = "AES_256"});
+  auto second =
+      service_->generate_data_key(alice_, {.key_id = key_, .context = context, .key_spec = "AES_256"});
   ASSERT_TRUE(first) << text_of(first);
   ASSERT_TRUE(second);
   EXPECT_EQ(first->plaintext.size(), 32U);
@@ -113,7 +115,8 @@ TEST_F(ServiceTest, GeneratedDataKeysComeBackByDecryptAndAreNeverTheSame) {
   EXPECT_NE(plain, as_text(second->plaintext.reveal()));
   EXPECT_EQ(*decrypt(first->ciphertext, context, key_), plain);
 
-  auto blind = service_->generate_data_key_without_plaintext(alice_, {.key_id = key_, .context = context});
+  auto blind = service_->generate_data_key_without_plaintext(
+      alice_, {.key_id = key_, .context = context, .key_spec = "AES_256"});
   ASSERT_TRUE(blind);
   EXPECT_EQ(decrypt(blind->ciphertext, context)->size(), 32U);
 }
@@ -147,7 +150,8 @@ TEST_F(ServiceTest, ADisabledKeyIsRefusedUntilItIsEnabledAgain) {
   ASSERT_FALSE(refused);
   EXPECT_EQ(refused.error().kind, Kind::kDisabled);
   EXPECT_STREQ(refused.error().code, "DisabledException");
-  auto generated = service_->generate_data_key(alice_, {.key_id = key_, .context = {}});
+  auto generated =
+      service_->generate_data_key(alice_, {.key_id = key_, .context = {}, .key_spec = "AES_256"});
   ASSERT_FALSE(generated);
   EXPECT_EQ(generated.error().kind, Kind::kDisabled);
   EXPECT_FALSE(service_->encrypt(alice_, {.key_id = key_, .plaintext = as_bytes("x"), .context = {}}));
@@ -249,7 +253,8 @@ TEST_F(ServiceTest, AServiceManagedKeyServesItsAccountAndNoOther) {
   EXPECT_EQ(service_->administration().ensure_service_key(account_, "alias/aws/kmsfs")->arn, key->arn);
 
   const Invocation bob = new_user("bob", account_);
-  auto generated = service_->generate_data_key(bob, {.key_id = "alias/aws/kmsfs", .context = {}});
+  auto generated =
+      service_->generate_data_key(bob, {.key_id = "alias/aws/kmsfs", .context = {}, .key_spec = "AES_256"});
   ASSERT_TRUE(generated) << text_of(generated);
   EXPECT_EQ(generated->key_arn, key->arn);
   EXPECT_TRUE(decrypt_as(bob, generated->ciphertext, {}, key->arn));
