@@ -72,11 +72,15 @@ Sha256 sha256(ByteView data) {
   return out;
 }
 
-Sha256 hmac_sha256(std::span<const std::byte> key, ByteView data) {
-  Sha256 out{};
+void hmac_sha256(std::span<const std::byte> key, ByteView data, std::span<std::byte, 32> out) {
   Hmac hmac(key);
   hmac.update(data);
   hmac.finish(out);
+}
+
+Sha256 hmac_sha256(std::span<const std::byte> key, ByteView data) {
+  Sha256 out{};
+  hmac_sha256(key, data, out);
   return out;
 }
 

@@ -17,6 +17,8 @@ using Sha256 = std::array<std::byte, 32>;
 
 Sha256 sha256(ByteView data);
 Sha256 hmac_sha256(std::span<const std::byte> key, ByteView data);
+// Where the result is a key itself: `out` is locked memory, and may be the key's.
+void hmac_sha256(std::span<const std::byte> key, ByteView data, std::span<std::byte, 32> out);
 template <std::size_t N, typename Tag>
 Sha256 hmac_sha256(const Secret<N, Tag>& key, ByteView data) {
   return hmac_sha256(key.reveal(), data);
