@@ -49,8 +49,8 @@ Result<std::string> add_account(Engine& engine, WriteTransaction& transaction) {
     auto there = transaction.get(Table::kAccounts, as_bytes(account));
     if (!there) return std::move(there).error();
     if (*there) continue;
-    KMSFS_TRY(
-        transaction.put(Table::kAccounts, as_bytes(account), write_record(AccountRecord{engine.now_ms()})));
+    KMSFS_TRY(transaction.put(Table::kAccounts, as_bytes(account),
+                              write_record(AccountRecord{engine.now_ms(), {}})));
     return account;
   }
 }

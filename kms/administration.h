@@ -17,6 +17,7 @@ namespace kmsfs::kms {
 class Administration {
  public:
   explicit Administration(Engine& engine) : engine_(engine) {}
+  Engine& engine() { return engine_; }
 
   // The ARN of the user that this uid is; none yet: nothing.
   Result<std::optional<std::string>> user_of_uid(uid_t uid);

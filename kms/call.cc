@@ -8,15 +8,6 @@ namespace kmsfs::kms {
 
 namespace {
 
-// arn:aws:iam::ACCOUNT:root → ACCOUNT; empty if it is not one.
-std::string_view account_of_root(std::string_view arn) {
-  constexpr std::string_view start = "arn:aws:iam::", end = ":root";
-  if (!arn.starts_with(start) || !arn.ends_with(end) || arn.size() != start.size() + 12 + end.size())
-    return {};
-  const std::string_view account = arn.substr(start.size(), 12);
-  return is_account(account) ? account : std::string_view();
-}
-
 Error unknown_ciphertext_key() {
   return access_denied(
       "The ciphertext refers to a customer master key that does not exist, does not exist in this region, or "
@@ -39,28 +30,10 @@ Call::Call(Engine& engine, const OperationFacts& facts, const Invocation& from,
 Result<void> Call::identify() {
   record_.identity.arn = from_.principal;
   record_.identity.access_key_id = from_.access_key_id;
-  const Error unknown = answer(
-      Kind::kDenied, "UnrecognizedClientException",
-      "The security token included in the request is invalid: the store does not know " + from_.principal);
-  if (const std::string_view account = account_of_root(from_.principal); !account.empty()) {
-    auto known = transaction_.get(Table::kAccounts, as_bytes(account));
-    if (!known) return internal_failure(std::move(known).error());
-    if (!*known) return unknown;
-    root_ = Caller::account_root(account);
-    caller_ = &root_;
-    record_.identity.type = "Root";
-    record_.identity.principal_id = root_.account;
-    record_.identity.account = root_.account;
-    return {};
-  }
-  auto principal = engine_.principal(transaction_, from_.principal);
-  if (!principal) return std::move(principal).error();
-  if (!*principal) return unknown;
-  principal_ = std::move(*principal);
-  caller_ = &principal_->caller;
-  record_.identity.principal_id = principal_->record.unique_id;
-  record_.identity.account = principal_->record.account;
-  record_.identity.user_name = principal_->record.name;
+  auto identity = CallerIdentity::load(engine_, transaction_, from_);
+  if (!identity) return std::move(identity).error();
+  identity_ = std::move(*identity);
+  identity_->describe(record_.identity);
   return {};
 }
 
@@ -141,7 +114,7 @@ Result<Call::Key> Call::authorised_key_of_blob(ByteView blob, std::string_view n
 Request Call::request(std::string_view action, std::string_view resource,
                       std::string_view resource_account) const {
   Request request;
-  request.caller = caller_;
+  request.caller = &caller();
   request.circumstances = &circumstances_;
   request.action = action;
   request.resource = resource;
@@ -150,9 +123,8 @@ Request Call::request(std::string_view action, std::string_view resource,
 }
 
 PolicySet Call::policies(const Policy* resource_policy) const {
-  PolicySet set;
+  PolicySet set = identity_->own_policies();
   set.resource_policy = resource_policy;
-  if (principal_) set.identity = principal_->policies;
   return set;
 }
 

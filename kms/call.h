@@ -11,6 +11,7 @@
 #include <string>
 
 #include "kms/engine.h"
+#include "kms/identities/caller_identity.h"
 #include "kms/operations.h"
 #include "kms/requests.h"
 
@@ -45,7 +46,7 @@ class Call {
   Engine& engine() { return engine_; }
   const Transaction& transaction() const { return transaction_; }
   AuditRecord& record() { return record_; }
-  const Caller& caller() const { return *caller_; }
+  const Caller& caller() const { return identity_->caller(); }
 
  private:
   Request request(std::string_view action, std::string_view resource,
@@ -62,10 +63,8 @@ class Call {
   const Transaction& transaction_;
   AuditRecord& record_;
   Circumstances circumstances_;
-  std::shared_ptr<const LoadedPrincipal> principal_;
-  Caller root_;                     // if the caller is an account's root
-  const Caller* caller_ = nullptr;  // after identify()
-  std::string request_alias_;       // the alias by which the key was named last
+  std::optional<CallerIdentity> identity_;  // after identify()
+  std::string request_alias_;               // the alias by which the key was named last
 };
 
 }  // namespace kmsfs::kms

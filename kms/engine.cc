@@ -4,6 +4,7 @@
 #include <utility>
 
 #include "core/ids.h"
+#include "core/kdf.h"
 #include "kms/errors.h"
 #include "kms/private_file.h"
 
@@ -114,19 +115,35 @@ Result<std::unique_ptr<Engine>> Engine::open(const std::string& directory, const
     return error(Kind::kCorrupt, "the key store in " + directory + " is damaged");
   auto root_key = unseal_root(directory, id->view(), seal, passphrase);
   if (!root_key) return std::move(root_key).error();
-  auto root = Xaes256Gcm::make(*root_key);
-  if (!root) return std::move(root).error();
+  auto seals = Seals::make(*root_key);
+  if (!seals) return std::move(seals).error();
   auto audit = AuditLog::open(directory, logger);
   if (!audit) return std::move(audit).error();
-  return std::unique_ptr<Engine>(new Engine(std::move(*store), std::move(*audit), std::move(*root),
+  return std::unique_ptr<Engine>(new Engine(std::move(*store), std::move(*audit), std::move(*seals),
                                             std::move(region), clock, std::move(logger)));
 }
 
-Engine::Engine(std::unique_ptr<Store> store, std::unique_ptr<AuditLog> audit, Xaes256Gcm root,
+Result<Engine::Seals> Engine::Seals::make(const RootKey& root) {
+  const auto derived = [&](std::string_view purpose) -> Result<Xaes256Gcm> {
+    auto key = Secret<32, struct DerivedSealTag>::make();
+    if (!key) return std::move(key).error();
+    hkdf_sha256(root.reveal(), {}, as_bytes(purpose), key->fill());
+    return Xaes256Gcm::make(*key);
+  };
+  auto materials = Xaes256Gcm::make(root);
+  if (!materials) return std::move(materials).error();
+  auto access_keys = derived("kmsfs kms access keys 1");
+  if (!access_keys) return std::move(access_keys).error();
+  auto sessions = derived("kmsfs kms sessions 1");
+  if (!sessions) return std::move(sessions).error();
+  return Seals{std::move(*materials), std::move(*access_keys), std::move(*sessions)};
+}
+
+Engine::Engine(std::unique_ptr<Store> store, std::unique_ptr<AuditLog> audit, Seals seals,
                std::string region, const Clock& clock, Logger logger)
     : store_(std::move(store)),
       audit_(std::move(audit)),
-      root_(std::move(root)),
+      seals_(std::move(seals)),
       region_(std::move(region)),
       clock_(clock),
       logger_(std::move(logger)) {}
@@ -189,7 +206,7 @@ Result<Material> Engine::material(const Transaction& transaction, const KeyId& k
   if ((*wrapped)->size() != kWrappedMaterialSize) return damaged;
   auto plain = Material::make();
   if (!plain) return plain;
-  if (auto opened = root_.open(material_aad(name), **wrapped, plain->fill()); !opened) {
+  if (auto opened = seals_.materials.open(material_aad(name), **wrapped, plain->fill()); !opened) {
     return opened.error().kind == Kind::kCorrupt ? damaged : std::move(opened).error();
   }
   return plain;
@@ -201,7 +218,7 @@ Result<MaterialId> Engine::add_material(WriteTransaction& transaction, const Key
   auto plain = Material::random();
   if (!plain) return std::move(plain).error();
   std::array<std::byte, kWrappedMaterialSize> wrapped{};
-  KMSFS_TRY(root_.seal(material_aad(name), plain->reveal(), wrapped));
+  KMSFS_TRY(seals_.materials.seal(material_aad(name), plain->reveal(), wrapped));
   KMSFS_TRY(transaction.put(Table::kMaterials, name, wrapped));
   return id;
 }

@@ -47,6 +47,10 @@ class Engine {
                             const MaterialId& material) const;
   Result<MaterialId> add_material(WriteTransaction& transaction, const KeyId& key) const;
 
+  // Keys of their own, derived from the root key.
+  const Xaes256Gcm& access_key_seal() const { return seals_.access_keys; }
+  const Xaes256Gcm& session_seal() const { return seals_.sessions; }
+
   Result<std::unique_ptr<ReadTransaction>> read() const { return store_->read(); }
 
   // The sequence of the last change's record: what a decision rests on, as far as the store goes.
@@ -60,7 +64,13 @@ class Engine {
   Result<void> change(AuditRecord& record, const Change& act);
 
  private:
-  Engine(std::unique_ptr<Store> store, std::unique_ptr<AuditLog> audit, Xaes256Gcm root, std::string region,
+  struct Seals {
+    Xaes256Gcm materials;  // under the root key itself
+    Xaes256Gcm access_keys;
+    Xaes256Gcm sessions;
+    static Result<Seals> make(const RootKey& root);
+  };
+  Engine(std::unique_ptr<Store> store, std::unique_ptr<AuditLog> audit, Seals seals, std::string region,
          const Clock& clock, Logger logger);
   // A write transaction, and the place in the log that goes with it: what an earlier change left behind is in
   // the log.
@@ -82,7 +92,7 @@ class Engine {
 
   const std::unique_ptr<Store> store_;
   const std::unique_ptr<AuditLog> audit_;
-  const Xaes256Gcm root_;  // wraps materials
+  const Seals seals_;
   const std::string region_;
   const Clock& clock_;
   const Logger logger_;

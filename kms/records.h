@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "kms/decision/decision.h"
+#include "kms/identities/identity_records.h"
 #include "kms/names.h"
 #include "kms/store.h"
 #include "kms/types.h"
@@ -32,22 +33,6 @@ struct KeyRecord {
   std::map<std::string, std::string> principals;  // named in the policy: ARN → unique id when it was put
 };
 
-struct IdentityPolicy {
-  std::string name;
-  std::string document;
-};
-struct PrincipalRecord {  // a user
-  std::string account;
-  std::string name;
-  std::string unique_id;  // AIDA…
-  std::int64_t created_ms = 0;
-  std::vector<IdentityPolicy> policies;
-};
-
-struct AccountRecord {
-  std::int64_t created_ms = 0;
-};
-
 struct AliasRecord {
   KeyId target;
   std::int64_t created_ms = 0;
@@ -59,25 +44,15 @@ struct LoadedKey {
   KeyFacts facts;
   Policy policy;
 };
-struct LoadedPrincipal {
-  PrincipalRecord record;
-  Caller caller;
-  std::vector<NamedPolicy> policies;
-};
-
 using Generation = std::uint64_t;
 Result<Generation> generation_of(ByteView stored);
 
 Bytes write_record(const KeyRecord& record);
-Bytes write_record(const PrincipalRecord& record);
-Bytes write_record(const AccountRecord& record);
 Bytes write_record(const AliasRecord& record);
 
 Result<KeyRecord> parse_key_record(ByteView stored);
-Result<PrincipalRecord> parse_principal_record(ByteView stored);
 Result<AliasRecord> parse_alias_record(ByteView stored);
 
 Result<LoadedKey> load_key(KeyRecord record, std::string_view region);
-Result<LoadedPrincipal> load_principal(PrincipalRecord record);
 
 }  // namespace kmsfs::kms

@@ -24,7 +24,8 @@ constexpr std::size_t kMapSize = std::size_t{16}
 constexpr unsigned kMostReaders = 1024;    // transactions at once, over all processes
 constexpr std::size_t kSpareReaders = 16;  // kept for the next call of this process
 constexpr std::array<const char*, kTableCount> kTableNames = {
-    "meta", "accounts", "principals", "uids", "keys", "account_keys", "materials", "aliases"};
+    "meta",         "accounts",  "principals", "uids",        "keys",
+    "account_keys", "materials", "aliases",    "access_keys", "members"};
 
 Error failure(int status, std::string_view what) {
   const Kind kind = status == MDB_MAP_FULL || status == ENOSPC || status == EDQUOT ? Kind::kNoSpace

@@ -21,14 +21,16 @@ namespace kmsfs::kms {
 enum class Table : unsigned {
   kMeta,         // format, id, region, seal, last change's record
   kAccounts,     // account → record
-  kPrincipals,   // ARN → record
+  kPrincipals,   // ARN of a user, group or role → record
   kUids,         // uid, in decimal → ARN
   kKeys,         // key id, 16 bytes → record
   kAccountKeys,  // account/UUID → nothing; what ListKeys walks
   kMaterials,    // key id ‖ material id → material, wrapped by the root key
   kAliases,      // account/alias/… → record
+  kAccessKeys,   // access key id → record, its secret sealed
+  kMembers,      // ARN of a group/user's name → nothing
 };
-inline constexpr unsigned kTableCount = 8;
+inline constexpr unsigned kTableCount = 10;
 
 class Environment;
 
