@@ -9,8 +9,12 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include <fstream>
+#include <memory>
+#include <sstream>
 #include <string>
 
+#include "tests/support/mount_watchdog.h"
 #include "tests/support/shell.h"
 
 namespace kmsfs::testing {
@@ -24,8 +28,11 @@ class CommandMount {
   CommandMount(const CommandMount&) = delete;
   CommandMount& operator=(const CommandMount&) = delete;
   ~CommandMount() {
-    run_script("mountpoint -q " + mountpoint() + " && umount -l " + mountpoint() + "; chattr -i " +
-               mountpoint() + " 2>/dev/null; rm -rf " + top_ + "; true");
+    if (top_.empty()) return;
+    // Whatever hangs in here, the last mount first: ours, and what a test put below.
+    run_script("tac /proc/mounts | cut -d' ' -f2 | while read -r m; do case $m in " + top_ +
+               "/*) umount -l $m;; esac; done; chattr -i " + mountpoint() + " 2>/dev/null; rm -rf " + top_ +
+               "; true");
   }
 
   const std::string& top() const { return top_; }
@@ -38,15 +45,19 @@ class CommandMount {
     return run_script(environment() + KMSFS_BINARY + " " + arguments);
   }
 
-  [[nodiscard]] ::testing::AssertionResult init() {
+  [[nodiscard]] ::testing::AssertionResult init(const std::string& options = "") {
     return succeeded(
                run_script("mkdir -p " + mountpoint() + " " + top_ + "/run && chmod 700 " + top_ + "/run"),
                "making directories") &&
-                   succeeded(kmsfs("init --kms " + kms() + " --seal keyfile " + backing()), "kmsfs init")
+                   succeeded(kmsfs("init --kms " + kms() + " --seal keyfile " + options + " " + backing()),
+                             "kmsfs init")
                ? ::testing::AssertionSuccess()
                : ::testing::AssertionFailure() << failure_;
   }
   [[nodiscard]] ::testing::AssertionResult mount(const std::string& options = "") {
+    watchdog_.reset();
+    // The longest test of this kind has ten minutes.
+    watchdog_ = std::make_unique<MountWatchdog>(mountpoint(), std::chrono::seconds(570));
     return result_of(kmsfs("mount " + options + " " + backing() + " " + mountpoint()), "kmsfs mount");
   }
   [[nodiscard]] ::testing::AssertionResult unmount() {
@@ -55,6 +66,23 @@ class CommandMount {
   [[nodiscard]] ::testing::AssertionResult remount(const std::string& options = "") {
     if (auto unmounted = unmount(); !unmounted) return unmounted;
     return mount(options);
+  }
+  // The process that serves the mount; 0 if there is none.
+  pid_t daemon() const {
+    std::istringstream said(kmsfs("status --json " + mountpoint()).output);
+    for (std::string line; std::getline(said, line);) {
+      const auto at = line.find("\"process\":");
+      if (at != std::string::npos) return std::atoi(line.c_str() + at + 10);
+    }
+    return 0;
+  }
+  std::string path(const std::string& name) const { return mountpoint() + "/" + name; }
+  std::string read(const std::string& name) const {
+    std::ifstream in(path(name), std::ios::binary);
+    return {std::istreambuf_iterator<char>(in), {}};
+  }
+  void write(const std::string& name, const std::string& content) const {
+    std::ofstream(path(name), std::ios::binary) << content;
   }
   // Runs a script in the mounted directory.
   [[nodiscard]] ::testing::AssertionResult in_mount(const std::string& script, int seconds = 300) const {
@@ -82,6 +110,7 @@ class CommandMount {
 
   std::string top_;
   std::string failure_;
+  std::unique_ptr<MountWatchdog> watchdog_;
 };
 
 }  // namespace kmsfs::testing

@@ -20,9 +20,19 @@
 #include "fs/volume.h"
 #include "keycache/key_cache.h"
 #include "tests/support/fake_kms.h"
+#include "tests/support/mount_watchdog.h"
 #include "tests/support/shell.h"
 
 namespace kmsfs::testing {
+
+// What a test wants otherwise than usual.
+struct MountedVolumeParts {
+  MountOptions options = {};
+  FileSystem::Options files = {};
+  KeyCache::Options keys = {};
+  Disk* disk = nullptr;  // outlives the volume; none: the kernel's
+  std::string parent = "/tmp";
+};
 
 class MountedVolume {
  public:
@@ -30,8 +40,13 @@ class MountedVolume {
 
   explicit MountedVolume(MountOptions options = {}, FileSystem::Options files = {},
                          const std::string& parent = "/tmp")
-      : options_(std::move(options)), files_options_(files) {
-    std::string pattern = parent + "/kmsfs-mounted-XXXXXX";
+      : MountedVolume(MountedVolumeParts{std::move(options), files, {}, nullptr, parent}) {}
+  explicit MountedVolume(MountedVolumeParts parts)
+      : options_(std::move(parts.options)),
+        files_options_(parts.files),
+        keys_options_(std::move(parts.keys)),
+        disk_(parts.disk != nullptr ? *parts.disk : real_disk_) {
+    std::string pattern = parts.parent + "/kmsfs-mounted-XXXXXX";
     if (::mkdtemp(pattern.data()) == nullptr) return;
     top_ = pattern;
     std::filesystem::permissions(top_, std::filesystem::perms(0755));
@@ -53,7 +68,7 @@ class MountedVolume {
     auto volume = Volume::open(disk_, backing_descriptor().get(), kms_);
     ASSERT_TRUE(volume.ok()) << volume.error().text;
     volume_ = std::move(*volume);
-    auto keys = KeyCache::make(kms_, clock_, make_null_logger(), {});
+    auto keys = KeyCache::make(kms_, clock_, make_null_logger(), keys_options_);
     ASSERT_TRUE(keys.ok()) << keys.error().text;
     keys_ = std::move(*keys);
     FileSystem::Options options = files_options_;
@@ -68,9 +83,11 @@ class MountedVolume {
     auto mounted = Mounted::mount(*files_, options_, make_null_logger());
     ASSERT_TRUE(mounted.ok()) << mounted.error().text;
     mounted_ = std::move(*mounted);
+    watchdog_ = std::make_unique<MountWatchdog>(path());
   }
   void unmount() {
     mounted_.reset();
+    watchdog_.reset();
     if (files_) files_->shut_down();
     files_.reset();
     keys_.reset();
@@ -120,8 +137,10 @@ class MountedVolume {
 
   MountOptions options_;
   const FileSystem::Options files_options_;
+  const KeyCache::Options keys_options_;
   std::string top_;
-  RealDisk disk_;
+  RealDisk real_disk_;
+  Disk& disk_;
   SystemClock clock_;
   FakeKmsServer server_;
   const std::string key_ = server_.create_key();
@@ -130,6 +149,7 @@ class MountedVolume {
   std::unique_ptr<KeyCache> keys_;
   std::unique_ptr<FileSystem> files_;
   std::unique_ptr<Mounted> mounted_;
+  std::unique_ptr<MountWatchdog> watchdog_;
 };
 
 }  // namespace kmsfs::testing
