@@ -2,7 +2,9 @@
 // ended.
 #pragma once
 
+#include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "cli/exit_codes.h"
@@ -44,5 +46,8 @@ struct InfoRequest {
   bool json = false;
 };
 Outcome run_info(const InfoRequest& request);
+
+// `words`: what follows "kmsfs kms"; cli/kms_commands.h says what they may be.
+Outcome run_kms(std::span<const std::string_view> words);
 
 }  // namespace kmsfs::cli
