@@ -36,13 +36,8 @@ Result<std::uint64_t> EncryptedFile::seek(std::uint64_t offset, int whence) cons
 Result<void> EncryptedFile::allocate(std::uint64_t offset, std::uint64_t size, bool keep_size) {
   if (size == 0) return Error::from_errno(EINVAL);
   KMSFS_TRY(state_->check_usable(offset, size));
-  const Geometry& geometry = state_->geometry;
   const std::uint64_t end = offset + size;
-  const std::uint64_t first = geometry.block_of(offset) * kPageSize;
-  const std::uint64_t last = (geometry.block_of(end - 1) + 1) * kPageSize;
-  // What the backing file system reserves reads as zeros there: past the end it is not looked at before it is
-  // written, and before the end it is a hole that was one before.
-  KMSFS_TRY(state_->disk.allocate(fd(), FALLOC_FL_KEEP_SIZE, first, last - first));
+  KMSFS_TRY(state_->reserve(offset, end));
   if (keep_size || end <= state_->size) return {};
   return state_->truncate(end);
 }
@@ -51,7 +46,10 @@ Result<void> EncryptedFile::zero(std::uint64_t offset, std::uint64_t size, bool 
   if (size == 0) return Error::from_errno(EINVAL);
   KMSFS_TRY(state_->check_usable(offset, size));
   const std::uint64_t end = offset + size;
+  // Before, so that nothing is cleared without room; and after, as clearing may have given room back.
+  KMSFS_TRY(state_->reserve(offset, end));
   KMSFS_TRY(state_->clear_range(offset, std::min(end, state_->size), true));
+  KMSFS_TRY(state_->reserve(offset, end));
   if (keep_size || end <= state_->size) return {};
   return state_->truncate(end);
 }
@@ -62,6 +60,14 @@ Result<void> EncryptedFile::punch(std::uint64_t offset, std::uint64_t size) {
   const std::uint64_t end =
       size < state_->size - std::min(offset, state_->size) ? offset + size : state_->size;
   return state_->clear_range(offset, end, false);
+}
+
+// Room for every page of a range. What the backing file system reserves reads as zeros there: past the end it
+// is not looked at before it is written, and before the end it is a hole that was one before.
+Result<void> EncryptedFile::State::reserve(std::uint64_t offset, std::uint64_t end) const {
+  const std::uint64_t first = geometry.block_of(offset) * kPageSize;
+  const std::uint64_t past = (geometry.block_of(end - 1) + 1) * kPageSize;
+  return disk.allocate(blocks.fd(), FALLOC_FL_KEEP_SIZE, first, past - first);
 }
 
 // At most a block at either edge of a range.

@@ -39,6 +39,7 @@ struct EncryptedFile::State {
   ZeroPages zero_pages() const { return slot.sparse || repairing ? ZeroPages::kHoles : ZeroPages::kCorrupt; }
 
   // encrypted_file_ranges.cc
+  Result<void> reserve(std::uint64_t offset, std::uint64_t end) const;
   Result<void> write_zero_bytes(std::uint64_t offset, std::uint64_t end);
   Result<void> make_hole(std::uint64_t first_block, std::uint64_t count, bool keep_allocated);
   Result<void> clear_range(std::uint64_t offset, std::uint64_t end, bool keep_allocated);

@@ -111,6 +111,7 @@ void NodeTable::drop_if_unknown(NodePtr node, Dropped& dropped) {
     by_id_.erase(node->id);
     const auto found = by_key_.find(Key{node->device, node->inode});
     if (found != by_key_.end() && found->second == node) by_key_.erase(found);
+    stop_keeping(*node, dropped);  // its descriptor would keep a removed directory alive below
     NodePtr parent;
     if (node->place_) {
       parent = std::move(node->place_->parent);
@@ -174,22 +175,29 @@ void NodeTable::keep_descriptor(const Node& node, Descriptor descriptor) {
   const auto found = by_id_.find(node.id);
   if (found == by_id_.end() || found->second->descriptor_ || !found->second->place_) return;
   found->second->descriptor_ = std::move(descriptor);
-  kept_.push_back(found->second);
+  stop_keeping(*found->second, dropped);
+  found->second->kept_at_ = kept_.insert(kept_.end(), found->second);
   close_what_is_over(dropped, closed);
+}
+
+void NodeTable::stop_keeping(Node& node, Dropped& dropped) {
+  if (!node.kept_at_) return;
+  dropped.push_back(std::move(**node.kept_at_));
+  kept_.erase(*node.kept_at_);
+  node.kept_at_.reset();
 }
 
 void NodeTable::close_what_is_over(Dropped& dropped, std::vector<Descriptor>& closed) {
   // Each entry is looked at twice at most: its mark is cleared the first time.
   for (std::size_t looks = 2 * kept_.size(); kept_.size() > descriptor_budget_ && looks > 0; --looks) {
-    NodePtr oldest = std::move(kept_.front());
-    kept_.pop_front();
-    const bool in_use = oldest->descriptor_ && oldest->place_ && oldest->used_lately_.exchange(false);
+    Node& oldest = *kept_.front();
+    const bool in_use = oldest.descriptor_ && oldest.place_ && oldest.used_lately_.exchange(false);
     if (in_use) {
-      kept_.push_back(std::move(oldest));
+      kept_.splice(kept_.end(), kept_, kept_.begin());
       continue;
     }
-    if (oldest->place_) closed.push_back(std::move(oldest->descriptor_));
-    dropped.push_back(std::move(oldest));
+    if (oldest.place_) closed.push_back(std::move(oldest.descriptor_));
+    stop_keeping(oldest, dropped);
   }
 }
 

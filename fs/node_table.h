@@ -11,7 +11,7 @@
 
 #include <atomic>
 #include <cstdint>
-#include <deque>
+#include <list>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -71,6 +71,7 @@ struct Node {
   std::uint64_t holds_ = 0;    // children in the table, and open handles
   std::optional<Place> place_;
   Descriptor descriptor_;
+  std::optional<std::list<NodePtr>::iterator> kept_at_;  // in the table's list, if it is there
   std::atomic<bool> used_lately_{false};
 };
 
@@ -124,6 +125,7 @@ class NodeTable {
   void place_at(Node& node, const Place& to, Dropped& dropped);
   void unplace(Node& node, Dropped& dropped);
   void drop_if_unknown(NodePtr node, Dropped& dropped);
+  void stop_keeping(Node& node, Dropped& dropped);
   void close_what_is_over(Dropped& dropped, std::vector<Descriptor>& closed);
 
   const std::size_t descriptor_budget_;
@@ -131,7 +133,7 @@ class NodeTable {
   NodeId next_id_ = kRootNode;
   std::unordered_map<NodeId, NodePtr> by_id_;
   std::unordered_map<Key, NodePtr, KeyHash> by_key_;
-  std::deque<NodePtr> kept_;  // nodes with a descriptor and a place, for the second chance
+  std::list<NodePtr> kept_;  // nodes with a descriptor and a place, for the second chance
   mutable std::atomic<NodeId> cold_from_{0};
 };
 
