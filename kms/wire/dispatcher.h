@@ -8,6 +8,7 @@
 // Threads: any.
 #pragma once
 
+#include <string>
 #include <string_view>
 
 #include "core/bytes.h"
@@ -27,6 +28,7 @@ class Dispatcher {
     int status = 200;                  // 400: the caller's fault; 500: ours, worth a retry
     Body body;                         // empty for operations without output
     const char* error_code = nullptr;  // static string, "NotFoundException"; null: the call succeeded
+    std::string error_text;            // what went wrong, for a log
   };
   // `operation` without prefix: "Encrypt".
   Answer call(std::string_view operation, ByteView json, const Invocation& from);
