@@ -1,72 +1,42 @@
 #include "kmsclient/provider.h"
 
-#include <pwd.h>
 #include <unistd.h>
 
 #include <cstdlib>
 #include <optional>
 #include <utility>
-#include <vector>
 
 #include "kms/administration.h"
-#include "kms/names.h"
 #include "kmsclient/embedded_kms.h"
+#include "kmsclient/local_caller.h"
+#include "kmsclient/local_store.h"
+#include "kmsclient/passwd.h"
+#include "kmsclient/remote_caller.h"
+#include "kmsclient/remote_kms.h"
 
 namespace kmsfs {
 
 namespace {
 
-constexpr std::string_view kLocal = "local:";
 constexpr const char* kServiceKeyAlias = "alias/aws/kmsfs";
 
-struct PasswdEntry {
-  std::string name, home;
-};
-
-PasswdEntry passwd_entry(uid_t uid) {
-  std::vector<char> buffer(16384);
-  passwd entry{};
-  passwd* found = nullptr;
-  if (::getpwuid_r(uid, &entry, buffer.data(), buffer.size(), &found) != 0 || found == nullptr) return {};
-  return {found->pw_name, found->pw_dir};
-}
-
-// What the system calls this uid, as far as it is a user name here.
-std::string user_name(uid_t uid) {
-  const std::string name = passwd_entry(uid).name;
-  return kms::is_user_name(name) ? name : "uid-" + std::to_string(uid);
-}
-
-Result<std::string> local_directory(const std::string& uri) {
-  if (!uri.starts_with(kLocal)) {
-    return error(
-        Kind::kUnsupported,
-        "the KMS '" + uri + "' is of a kind that this version does not know; it knows local:DIRECTORY");
-  }
-  const std::string directory = uri.substr(kLocal.size());
-  if (directory.empty())
-    return error(Kind::kInvalid, "local: needs a directory, as in local:/var/lib/kmsfs/kms");
-  return directory;
-}
-
-Result<std::string> uri_or_default(const std::string& uri) {
-  if (!uri.empty()) return uri;
-  return default_kms_uri();
-}
-
-struct Opened {
-  std::string uri;
-  std::unique_ptr<kms::Service> service;
-};
-
-Result<Opened> open_local(const KmsAccess& access, const Clock& clock, Logger logger) {
-  auto uri = uri_or_default(access.uri);
+Result<KmsAccess> with_default_uri(KmsAccess access) {
+  if (!access.uri.empty()) return access;
+  auto uri = default_kms_uri();
   if (!uri) return std::move(uri).error();
-  auto directory = local_directory(*uri);
-  if (!directory) return std::move(directory).error();
-  auto service = kms::Service::open(*directory, access.passphrase, clock, std::move(logger));
-  if (!service) return std::move(service).error();
-  return Opened{std::move(*uri), std::move(*service)};
+  access.uri = std::move(*uri);
+  return access;
+}
+
+Result<std::unique_ptr<KmsCaller>> open_remote(const KmsAccess& access, const Clock& clock) {
+  if (!access.user.empty()) {
+    return error(
+        Kind::kInvalid,
+        "the KMS '" + access.uri + "' finds out itself who calls: a user can be named at a local: one only");
+  }
+  auto caller = RemoteCaller::make(access, clock, {});
+  if (!caller) return std::move(caller).error();
+  return std::unique_ptr<KmsCaller>(std::move(*caller));
 }
 
 // Asks once: what sealed the new store unseals it as well.
@@ -83,23 +53,28 @@ PassphraseSource asking_once(const PassphraseSource& source) {
   };
 }
 
-// The ARN that `user` means for the calling uid.
-Result<std::string> principal_named(kms::Administration& administration, const std::string& user) {
-  std::string arn = user;
-  if (!user.starts_with("arn:")) {
-    auto own = administration.user_of_uid(::geteuid());
-    if (!own) return std::move(own).error();
-    if (!*own) {
-      return error(Kind::kNotFound, "the key store has no user for uid " + std::to_string(::geteuid()) +
-                                        "; kmsfs init makes one");
-    }
-    if (user.empty()) return std::move(**own);
-    arn = (*own)->substr(0, (*own)->find('/') + 1) + user;
-  }
-  auto known = administration.has_user(arn);
-  if (!known) return std::move(known).error();
-  if (!*known) return error(Kind::kNotFound, "the key store has no user " + arn);
-  return arn;
+// A KMS elsewhere has what it has: who we are is all there is to find out.
+Result<KmsSetupReport> look_at_remote(const KmsAccess& access, const Clock& clock) {
+  auto caller = open_remote(access, clock);
+  if (!caller) return std::move(caller).error();
+  KmsSetupReport report;
+  report.uri = access.uri;
+  report.kms = std::make_unique<RemoteKms>(std::move(*caller));
+  auto principal = report.kms->principal();
+  if (!principal) return std::move(principal).error();
+  report.principal = std::move(*principal);
+  return report;
+}
+
+// Whether it was made by this call: another init may have been faster, and its store serves as well.
+Result<bool> make_store_if_missing(const std::string& directory, const KmsSetup& setup,
+                                   const PassphraseSource& passphrase) {
+  auto has = kms::Service::has_store(directory);
+  if (!has) return std::move(has).error();
+  if (*has) return false;
+  auto made = kms::Service::create_store(directory, {setup.seal, setup.region}, passphrase);
+  if (!made && made.error().kind != Kind::kExists) return std::move(made).error();
+  return made.ok();
 }
 
 }  // namespace
@@ -108,53 +83,61 @@ Result<std::string> default_kms_uri() {
   if (::geteuid() == 0) return std::string("local:/var/lib/kmsfs/kms");
   // Relative paths do not count (XDG Base Directory Specification).
   if (const char* data = std::getenv("XDG_DATA_HOME"); data != nullptr && data[0] == '/') {
-    return std::string(kLocal) + data + "/kmsfs/kms";
+    return std::string("local:") + data + "/kmsfs/kms";
   }
   const char* home = std::getenv("HOME");
   const std::string directory = home != nullptr && home[0] == '/' ? home : passwd_entry(::geteuid()).home;
   if (directory.empty())
     return error(Kind::kNotFound, "there is no home directory; name the KMS with --kms local:DIR");
-  return std::string(kLocal) + directory + "/.local/share/kmsfs/kms";
+  return "local:" + directory + "/.local/share/kmsfs/kms";
 }
 
-Result<std::unique_ptr<Kms>> open_kms(const KmsAccess& access, const Clock& clock, Logger logger) {
-  auto opened = open_local(access, clock, std::move(logger));
-  if (!opened) return std::move(opened).error();
-  auto principal = principal_named(opened->service->administration(), access.user);
-  if (!principal) return std::move(principal).error();
-  return std::unique_ptr<Kms>(std::make_unique<EmbeddedKms>(std::move(opened->service),
-                                                            std::move(opened->uri), std::move(*principal)));
+Result<std::unique_ptr<Kms>> open_kms(const KmsAccess& given, const Clock& clock, Logger logger) {
+  auto access = with_default_uri(given);
+  if (!access) return std::move(access).error();
+  if (!is_local_kms(access->uri)) {
+    auto caller = open_remote(*access, clock);
+    if (!caller) return std::move(caller).error();
+    return std::unique_ptr<Kms>(std::make_unique<RemoteKms>(std::move(*caller)));
+  }
+  auto store = open_local_store(*access, clock, std::move(logger));
+  if (!store) return std::move(store).error();
+  return std::unique_ptr<Kms>(std::make_unique<EmbeddedKms>(std::move(store->service), std::move(store->uri),
+                                                            std::move(store->principal)));
+}
+
+Result<std::unique_ptr<KmsCaller>> open_caller(const KmsAccess& given, const Clock& clock, Logger logger) {
+  auto access = with_default_uri(given);
+  if (!access) return std::move(access).error();
+  if (!is_local_kms(access->uri)) return open_remote(*access, clock);
+  auto store = open_local_store(*access, clock, std::move(logger));
+  if (!store) return std::move(store).error();
+  return std::unique_ptr<KmsCaller>(std::make_unique<LocalCaller>(
+      std::move(store->service), std::move(store->uri), std::move(store->principal)));
 }
 
 Result<KmsSetupReport> set_up_kms(const KmsSetup& setup, const Clock& clock, Logger logger) {
-  KmsSetupReport report;
-  auto uri = uri_or_default(setup.access.uri);
-  if (!uri) return std::move(uri).error();
-  auto directory = local_directory(*uri);
+  auto access = with_default_uri(setup.access);
+  if (!access) return std::move(access).error();
+  if (!is_local_kms(access->uri)) return look_at_remote(*access, clock);
+  auto directory = local_directory(access->uri);
   if (!directory) return std::move(directory).error();
-  const PassphraseSource passphrase = asking_once(setup.access.passphrase);
-  auto has = kms::Service::has_store(*directory);
-  if (!has) return std::move(has).error();
-  if (!*has) {
-    auto made = kms::Service::create_store(*directory, {setup.seal, setup.region}, passphrase);
-    // Another init may have been faster; its store serves as well.
-    if (!made && made.error().kind != Kind::kExists) return std::move(made).error();
-    report.store_made = made.ok();
-  }
-  auto opened = open_local({*uri, setup.access.user, passphrase}, clock, std::move(logger));
-  if (!opened) return std::move(opened).error();
-  kms::Administration& administration = opened->service->administration();
-  auto own = administration.ensure_user_of_uid(::geteuid(), user_name(::geteuid()));
-  if (!own) return std::move(own).error();
-  auto principal = principal_named(administration, setup.access.user);
+  const PassphraseSource passphrase = asking_once(access->passphrase);
+  auto made = make_store_if_missing(*directory, setup, passphrase);
+  if (!made) return std::move(made).error();
+  auto service = kms::Service::open(*directory, passphrase, clock, std::move(logger));
+  if (!service) return std::move(service).error();
+  auto principal = ensure_principal(**service, access->user);
   if (!principal) return std::move(principal).error();
   const std::string account = principal->substr(std::string_view("arn:aws:iam::").size(), 12);
-  auto key = administration.ensure_service_key(account, kServiceKeyAlias);
+  auto key = (*service)->administration().ensure_service_key(account, kServiceKeyAlias);
   if (!key) return std::move(key).error();
-  report.uri = std::move(*uri);
+  KmsSetupReport report;
+  report.uri = access->uri;
+  report.store_made = *made;
   report.principal = std::move(*principal);
   report.key_arn = std::move(key->arn);
-  report.kms = std::make_unique<EmbeddedKms>(std::move(opened->service), report.uri, report.principal);
+  report.kms = std::make_unique<EmbeddedKms>(std::move(*service), report.uri, report.principal);
   return report;
 }
 
