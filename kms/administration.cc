@@ -6,13 +6,14 @@
 #include <utility>
 
 #include "kms/errors.h"
+#include "kms/identities/principals.h"
 #include "kms/keys.h"
 
 namespace kmsfs::kms {
 
 namespace {
 
-constexpr std::string_view kIam = "iam.amazonaws.com", kKms = "kms.amazonaws.com";
+constexpr std::string_view kKms = "kms.amazonaws.com";
 
 // The first user of a store administers it; further users get what they are given.
 constexpr const char* kFullAccess =
@@ -29,53 +30,13 @@ std::string parameters(const Members& members) {
   return out;
 }
 
-std::string random_text(std::string_view alphabet, std::size_t size) {
-  std::string text;
-  while (text.size() < size) {
-    std::array<std::byte, 32> bytes;
-    random_bytes(bytes);
-    const std::size_t usable = 256 / alphabet.size() * alphabet.size();  // so that all are equally likely
-    for (const std::byte b : bytes) {
-      const auto value = std::to_integer<std::size_t>(b);
-      if (value < usable && text.size() < size) text += alphabet[value % alphabet.size()];
-    }
-  }
-  return text;
-}
-
-Result<std::string> add_account(Engine& engine, WriteTransaction& transaction) {
-  for (;;) {  // ends: twelve digits leave room for more accounts than there is disk
-    const std::string account = random_text("123456789", 1) + random_text("0123456789", 11);
-    auto there = transaction.get(Table::kAccounts, as_bytes(account));
-    if (!there) return std::move(there).error();
-    if (*there) continue;
-    KMSFS_TRY(transaction.put(Table::kAccounts, as_bytes(account),
-                              write_record(AccountRecord{engine.now_ms(), {}})));
-    return account;
-  }
-}
-
-Result<std::string> add_user(Engine& engine, WriteTransaction& transaction, const std::string& account,
-                             const std::string& name, std::vector<IdentityPolicy> policies) {
-  if (!is_user_name(name)) {
-    return error(Kind::kInvalid,
-                 "a user name has 1 to 64 of letters, digits and +=,.@_-, unlike '" + name + "'");
-  }
-  auto known = transaction.get(Table::kAccounts, as_bytes(account));
-  if (!known) return std::move(known).error();
-  if (!*known) return error(Kind::kNotFound, "there is no account " + account);
-  const std::string arn = user_arn(account, name);
-  auto there = transaction.get(Table::kPrincipals, as_bytes(arn));
-  if (!there) return std::move(there).error();
-  if (*there) return error(Kind::kExists, "there is a user " + arn + " already");
-  PrincipalRecord record;
-  record.account = account;
-  record.name = name;
-  record.unique_id = "AIDA" + random_text("ABCDEFGHIJKLMNOPQRSTUVWXYZ234567", 17);
-  record.created_ms = engine.now_ms();
-  record.policies = std::move(policies);
-  KMSFS_TRY(transaction.put(Table::kPrincipals, as_bytes(arn), write_record(record)));
-  return arn;
+Result<PrincipalRecord> add_user(Engine& engine, WriteTransaction& transaction, const std::string& account,
+                                 const std::string& name, std::vector<IdentityPolicy> policies) {
+  PrincipalRecord wish;
+  wish.account = account;
+  wish.name = name;
+  wish.policies = std::move(policies);
+  return add_principal(engine, transaction, std::move(wish));
 }
 
 Result<std::optional<std::string>> stored_user_of_uid(const Transaction& transaction, uid_t uid) {
@@ -137,11 +98,11 @@ Result<std::string> Administration::ensure_user_of_uid(uid_t uid, const std::str
     if (!account) return std::move(account).error();
     auto added = add_user(engine_, transaction, *account, name, {{"KmsFullAccess", kFullAccess}});
     if (!added) return std::move(added).error();
-    arn = std::move(*added);
+    arn = arn_of(*added);
     record.resources.push_back({*account, arn, "AWS::IAM::User"});
     return transaction.put(Table::kUids, as_bytes(std::to_string(uid)), as_bytes(arn));
   };
-  KMSFS_TRY(change("CreateUser", kIam, text, act));
+  KMSFS_TRY(change("CreateUser", kIamSource, text, act));
   return arn;
 }
 
@@ -154,7 +115,7 @@ Result<std::string> Administration::create_account() {
     record.resources.push_back({account, root_arn(account), "AWS::Account"});
     return {};
   };
-  KMSFS_TRY(change("CreateAccount", kIam, "null", act));
+  KMSFS_TRY(change("CreateAccount", kIamSource, "null", act));
   return account;
 }
 
@@ -164,11 +125,11 @@ Result<std::string> Administration::create_user(const std::string& account, cons
   const auto act = [&](WriteTransaction& transaction, AuditRecord& record) -> Result<void> {
     auto added = add_user(engine_, transaction, account, name, {});
     if (!added) return std::move(added).error();
-    arn = std::move(*added);
+    arn = arn_of(*added);
     record.resources.push_back({account, arn, "AWS::IAM::User"});
     return {};
   };
-  KMSFS_TRY(change("CreateUser", kIam, text, act));
+  KMSFS_TRY(change("CreateUser", kIamSource, text, act));
   return arn;
 }
 
@@ -187,7 +148,7 @@ Result<void> Administration::put_user_policy(const std::string& arn, const std::
   }
   const std::string text =
       parameters({{"userName", arn}, {"policyName", policy_name}, {"policyDocument", document}});
-  return change("PutUserPolicy", kIam, text,
+  return change("PutUserPolicy", kIamSource, text,
                 [&](WriteTransaction& transaction, AuditRecord& record) -> Result<void> {
                   auto principal = engine_.principal(transaction, arn);
                   if (!principal) return std::move(principal).error();

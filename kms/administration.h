@@ -14,6 +14,8 @@
 
 namespace kmsfs::kms {
 
+inline constexpr std::string_view kIamSource = "iam.amazonaws.com";
+
 class Administration {
  public:
   explicit Administration(Engine& engine) : engine_(engine) {}
@@ -38,10 +40,11 @@ class Administration {
   // Of a customer-managed key; without a lockout check.
   Result<void> put_key_policy(const std::string& key_arn, const std::string& document);
 
- private:
-  // One change: `parameters` for the record, `act` does it.
+  // One change: `parameters` (JSON) for the record, `act` does it.
   Result<void> change(std::string_view event, std::string_view source, std::string parameters,
                       const Engine::Change& act);
+
+ private:
   Engine& engine_;
 };
 

@@ -179,6 +179,7 @@ void ContextValues::set_tag(const Tags* tags, std::string_view name) {
 }
 
 ContextValues::ContextValues(const ContextKey& key, const Request& request) {
+  if (request.supplied != nullptr && set_supplied(key, *request.supplied)) return;
   switch (key.name) {
     case Name::kUnknown:
       return;
@@ -201,6 +202,14 @@ ContextValues::ContextValues(const ContextKey& key, const Request& request) {
   if (request.new_grant != nullptr) set_from_grant(key.name, *request.new_grant);
   set_from_caller(key.name, request);
   set_from_call(key.name, request);
+}
+
+bool ContextValues::set_supplied(const ContextKey& key, const SuppliedContext& supplied) {
+  const auto found = supplied.find(to_lower(key.text));
+  if (found == supplied.end()) return false;
+  present_ = true;
+  for (const std::string& value : found->second) add(value);
+  return true;
 }
 
 void ContextValues::set_from_key(ContextKeyName name, const KeyFacts& key) {

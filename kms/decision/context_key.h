@@ -94,6 +94,7 @@ class ContextValues {
   void set_number(std::int64_t value);
   void set_time(std::int64_t milliseconds);
   void add(std::string_view value);
+  bool set_supplied(const ContextKey& key, const SuppliedContext& supplied);
   void set_tag(const Tags* tags, std::string_view name);
   void set_from_key(ContextKeyName name, const KeyFacts& key);
   void set_from_grant(ContextKeyName name, const Grant& grant);

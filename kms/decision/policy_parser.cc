@@ -1,10 +1,10 @@
 // From JSON to Policy, section by section: document, statement, principals, actions, resources, conditions.
 #include <algorithm>
-#include <nlohmann/json.hpp>
 #include <set>
 
 #include "kms/decision/policy.h"
 #include "kms/decision/principal.h"
+#include "kms/decision/strict_json.h"
 
 namespace kmsfs::kms {
 
@@ -29,21 +29,10 @@ Result<void> check_characters(std::string_view text) {
   return {};
 }
 
-// A duplicate name means two things to two readers; the document is refused.
 Result<json> parse_json(std::string_view text) {
-  std::vector<std::set<std::string>> names;
-  std::string duplicate;
-  const auto watch = [&](int, json::parse_event_t event, json& parsed) {
-    if (event == json::parse_event_t::object_start) names.emplace_back();
-    if (event == json::parse_event_t::object_end) names.pop_back();
-    if (event == json::parse_event_t::key && !names.back().insert(parsed.get<std::string>()).second) {
-      duplicate = parsed.get<std::string>();
-    }
-    return true;
-  };
-  json document = json::parse(text, watch, /*allow_exceptions=*/false);
-  if (document.is_discarded()) return malformed("Policy", "is not valid JSON");
-  if (!duplicate.empty()) return malformed("Policy", "has the name '" + duplicate + "' twice in one object");
+  std::string complaint;
+  json document = parse_strict_json<json>(text, complaint);
+  if (!complaint.empty()) return malformed("Policy", complaint);
   return document;
 }
 

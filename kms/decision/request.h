@@ -79,6 +79,9 @@ struct Circumstances {
   bool secure_transport = false;
 };
 
+// Condition keys, in lower case, and the values that are given for them.
+using SuppliedContext = std::map<std::string, std::vector<std::string>>;
+
 struct Request {
   const Caller* caller = nullptr;                // never null
   const Circumstances* circumstances = nullptr;  // never null
@@ -100,6 +103,8 @@ struct Request {
   std::optional<bool> bypass_policy_lockout_safety_check;
   std::optional<std::int64_t> pending_window_days;
   std::optional<std::int64_t> rotation_period_days;
+  const SuppliedContext* supplied = nullptr;  // stands before all others: what only the service knows
+                                              // (sts:ExternalId), and what an operator wants to try
 };
 
 }  // namespace kmsfs::kms

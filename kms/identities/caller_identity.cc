@@ -85,7 +85,7 @@ Result<void> CallerIdentity::load_session(Engine& engine, const Transaction& tra
   made_->name = session_->session_name;
   made_->token_issued_ms = session_->issued_ms;
   made_->multi_factor = false;
-  if (session_->parsed_policy) session_policies_.push_back({"of the session", session_->parsed_policy});
+  if (session_->parsed_policy) session_policies_.push_back({session_->session_name, session_->parsed_policy});
   return {};
 }
 
