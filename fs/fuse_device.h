@@ -1,8 +1,8 @@
-// The transport over /dev/fuse: worker threads that read a request, have it handled, and read the next.
+// The transport over /dev/fuse: threads that read a request, have it handled, and read the next.
 //
-// Always: each worker has a descriptor of its own (cloned, so that workers do not wait for each other) and
-// buffers made once; a reply goes out on the descriptor that its request came in on, as the kernel demands.
-// Threads: see FuseTransport.
+// Always: while all threads wait for something slow (core/waiting.h: a KMS in the network), more are added,
+// so that requests which need nothing slow are served all the same; a thread that was added ends when it is
+// not needed any more. Threads: see FuseTransport.
 #pragma once
 
 #include <atomic>
@@ -10,13 +10,16 @@
 #include <mutex>
 #include <thread>
 
-#include "fs/fuse_init.h"
-#include "fs/fuse_transport.h"
+#include "core/waiting.h"
+#include "fs/fuse_worker.h"
 
 namespace kmsfs {
 
 class DeviceTransport final : public FuseTransport {
  public:
+  // More than these never run at once: as many programs can wait for keys before others have to wait, too.
+  static constexpr std::size_t kMostWorkers = 1536;
+
   // `device`: /dev/fuse, connected by a mount. `unknown` must outlive the transport.
   static Result<std::unique_ptr<FuseTransport>> make(UniqueFd device, Session session,
                                                      UnknownRequests& unknown, unsigned workers,
@@ -33,24 +36,44 @@ class DeviceTransport final : public FuseTransport {
   FuseFigures figures() const override;
 
  private:
-  class Worker;
-  DeviceTransport(Session session, UnknownRequests& unknown, InitChoices choices, Logger logger);
-  Result<void> start_threads();
-  void worker_ended(Worker& worker);
+  // A worker and the thread that drives it; the thread can end and another take its place.
+  struct Seat final : Waiting {
+    Seat(DeviceTransport& of, std::unique_ptr<FuseWorker> its_worker)
+        : transport(of), worker(std::move(its_worker)) {}
+    void begin() override { transport.begin_wait(); }
+    void end() override { transport.end_wait(); }
+
+    DeviceTransport& transport;
+    const std::unique_ptr<FuseWorker> worker;
+    std::thread thread;
+    bool running = false;  // under mutex_
+  };
+
+  DeviceTransport(Session session, UnknownRequests& unknown, unsigned workers, InitChoices choices,
+                  Logger logger);
+  void serve(Seat& seat);
+  Result<void> occupy(Seat& seat);  // under mutex_
+  bool needed() const;              // is a worker that has nothing to do?
+  void begin_wait();
+  void end_wait();
+  void look_after_workers();
+  void add_workers(std::size_t count);   // under mutex_
+  void do_without(const Error& reason);  // under mutex_
 
   // Constant after make().
-  UnknownRequests& unknown_;
-  const InitChoices choices_;
-  const Logger logger_;
-  std::vector<std::unique_ptr<Worker>> workers_;
+  FuseConnection connection_;
+  const std::size_t usual_;  // workers, while nobody waits
+  std::size_t most_ = 0;
+  int device_ = -1;  // the session's
 
-  Session session_;               // from make() to close()
-  std::uint64_t negotiated_ = 0;  // constant after start()
+  mutable std::mutex mutex_;
+  std::condition_variable changed_;
+  std::vector<std::unique_ptr<Seat>> seats_;
+  // Written under mutex_, read by workers without it.
+  std::atomic<std::size_t> running_{0};
+  std::atomic<std::size_t> waiting_{0};  // of those that run
   std::atomic<bool> stopping_{false};
-
-  std::mutex mutex_;
-  std::condition_variable ended_;
-  std::size_t live_ = 0;  // workers that have not ended
+  std::thread caretaker_;
 };
 
 }  // namespace kmsfs

@@ -1,6 +1,7 @@
 // Asking the KMS: one flight per key, and what becomes of the answer.
 #include <algorithm>
 
+#include "core/waiting.h"
 #include "keycache/state.h"
 
 namespace kmsfs {
@@ -86,6 +87,7 @@ Result<KeyHandle> KeyCache::State::ask(const Wanted& wanted, Flight& flight) {
 Result<DataKey> KeyCache::State::decrypt(const MasterKey& master, const Request& request) {
   const EncryptionContext context = request.context();
   ++kms_calls_;
+  const LongWait wait;
   auto key = kms_.decrypt(master.arn, request.wrapped(), context);
   if (!key && key.error().kind == Kind::kNoMemory && evict(kEvictedAtOnce)) {
     ++kms_calls_;
@@ -211,6 +213,7 @@ Result<KeyCache::Generated> KeyCache::State::generate(const std::string& key_arn
     auto room = make_room();
     if (!room) return std::move(room).error();
     ++kms_calls_;
+    const LongWait wait;
     auto answer = kms_.generate_data_key(key_arn, context);
     if (!answer && answer.error().kind == Kind::kNoMemory && evict(kEvictedAtOnce)) {
       ++kms_calls_;

@@ -3,6 +3,8 @@
 #include <algorithm>
 #include <cassert>
 
+#include "core/waiting.h"
+
 namespace kmsfs::keycache {
 
 namespace {
@@ -66,6 +68,7 @@ void Flight::land(Result<KeyHandle> outcome) {
 }
 
 Result<KeyHandle> Flight::wait() {
+  const LongWait wait;
   std::unique_lock lock(mutex_);
   landed_.wait(lock, [&] { return outcome_.has_value(); });
   return *outcome_;

@@ -13,10 +13,12 @@
 #include <filesystem>
 #include <memory>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "core/guarded.h"
+#include "core/waiting.h"
 #include "fs/fuse_device.h"
 #include "fs/fuse_library.h"
 #include "fs/mount_point.h"
@@ -152,8 +154,12 @@ class OneFileSession final : public UnknownRequests {
     connection->max_write = kMaxWrite;
   }
   static void lookup(fuse_req_t request, fuse_ino_t, const char* name) {
-    Gate::Pass pass(of(request).gate);
-    if (std::strcmp(name, "file") != 0) {
+    const std::string_view asked = name;
+    std::optional<LongWait> wait;  // "slow…" waits as for a KMS, and says so; "quick…" passes the gate
+    if (asked.starts_with("slow")) wait.emplace();
+    std::optional<Gate::Pass> pass;
+    if (!asked.starts_with("quick")) pass.emplace(of(request).gate);
+    if (asked != "file") {
       fuse_reply_err(request, ENOENT);
       return;
     }

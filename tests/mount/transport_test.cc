@@ -108,6 +108,59 @@ TEST_F(Transport, HasAsManyRequestsUnderWayAsItHasWorkers) {
   for (auto& lookup : lookups) lookup.join();
 }
 
+// As many programs as there may be workers are too many for a test; a hundred need several rounds of more.
+TEST_F(Transport, ServesOthersWhileHundredProgramsWaitForSomethingSlow) {
+  OneFileSession session(4);
+  session.gate.hold();
+  std::vector<std::thread> programs;
+  for (int i = 0; i < 100; ++i)
+    programs.emplace_back(
+        [&, i] { ::access((session.directory() + "/slow" + std::to_string(i)).c_str(), F_OK); });
+  const bool all_wait = session.gate.wait_for_inside(100);
+  EXPECT_TRUE(all_wait);
+  if (all_wait) {  // and one that was added answers this
+    EXPECT_NE(::access((session.directory() + "/quick").c_str(), F_OK), 0);
+    EXPECT_EQ(errno, ENOENT);
+  }
+  session.gate.let_go();
+  for (auto& program : programs) program.join();
+}
+
+TEST_F(Transport, KeepsNoMoreWorkersThanUsualOnceNobodyWaits) {
+  OneFileSession session(2);
+  session.gate.hold();
+  std::vector<std::thread> programs;
+  for (int i = 0; i < 30; ++i)
+    programs.emplace_back(
+        [&, i] { ::access((session.directory() + "/slow" + std::to_string(i)).c_str(), F_OK); });
+  EXPECT_TRUE(session.gate.wait_for_inside(30));
+  session.gate.let_go();
+  for (auto& program : programs) program.join();
+  // Those that are idle end with the next request that they get.
+  const auto threads = [] {
+    return std::distance(begin(std::filesystem::directory_iterator("/proc/self/task")), {});
+  };
+  for (int i = 0; i < 2000 && threads() > 4; ++i)
+    ::access((session.directory() + "/quick" + std::to_string(i)).c_str(), F_OK);
+  EXPECT_LE(threads(), 4);  // this one, two workers, and who looks after them
+}
+
+TEST_F(Transport, StopsWhileWorkersThatWereAddedAreAtWork) {
+  OneFileSession session(2);
+  session.gate.hold();
+  std::vector<std::thread> programs;
+  for (int i = 0; i < 20; ++i)
+    programs.emplace_back(
+        [&, i] { ::access((session.directory() + "/slow" + std::to_string(i)).c_str(), F_OK); });
+  EXPECT_TRUE(session.gate.wait_for_inside(20));
+  std::thread releaser([&] { session.gate.let_go(); });
+  session.transport->stop();
+  releaser.join();
+  EXPECT_TRUE(session.transport->wait_for(std::chrono::seconds(0)));
+  session.transport->close();
+  for (auto& program : programs) program.join();
+}
+
 TEST_F(Transport, HandsOnExtendedAttributesWithoutLosingBytes) {
   OneFileSession session;
   ASSERT_EQ(::setxattr(session.file().c_str(), "user.a-long-enough-name", "value", 5, XATTR_CREATE), 0);
