@@ -212,20 +212,23 @@ Result<void> AuditLog::read_end() {
   return {};
 }
 
-Result<void> AuditLog::append(std::string_view line, std::uint64_t sequence) {
-  assert(line.ends_with('\n') && "a record is a line");
+Result<void> AuditLog::append(std::string_view lines, std::uint64_t sequence) {
+  assert(lines.ends_with('\n') && "a record is a line");
   const std::uint64_t size = head_.log_size();
   head_.unsettle();
-  ssize_t put = ::write(log_.get(), line.data(), line.size());
-  while (put < 0 && errno == EINTR) put = ::write(log_.get(), line.data(), line.size());
-  if (put != static_cast<ssize_t>(line.size())) {
+  ssize_t put = ::write(log_.get(), lines.data(), lines.size());
+  while (put < 0 && errno == EINTR) put = ::write(log_.get(), lines.data(), lines.size());
+  if (put != static_cast<ssize_t>(lines.size())) {
     const int number = put < 0 ? errno : ENOSPC;
     // If half a line stays, the head stays unsettled, and the next position() cuts it off.
     if (put < 0 || ::ftruncate(log_.get(), static_cast<off_t>(size)) == 0)
       head_.settle(size, head_.position());
     return failed(number, "writing");
   }
-  head_.settle(size + line.size(), {sequence, sha256(as_bytes(line.substr(0, line.size() - 1)))});
+  std::string_view last = lines.substr(0, lines.size() - 1);
+  if (const std::size_t before = last.rfind('\n'); before != std::string_view::npos)
+    last.remove_prefix(before + 1);
+  head_.settle(size + lines.size(), {sequence, sha256(as_bytes(last))});
   if (!unsynced_.exchange(true)) {
     const std::lock_guard lock(sync_mutex_);
     sync_wanted_.notify_one();

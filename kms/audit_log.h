@@ -58,8 +58,8 @@ class AuditLog {
 
   // Where the chain stands now.
   Result<ChainPosition> position();
-  // `line` was made by audit_line(), newline included, and has this sequence.
-  Result<void> append(std::string_view line, std::uint64_t sequence);
+  // `lines` were made by audit_lines(); the last one has this sequence. All of them or none.
+  Result<void> append(std::string_view lines, std::uint64_t sequence);
   Result<void> sync();
 
  private:

@@ -83,16 +83,69 @@ std::string iso_time(std::int64_t milliseconds) {
 }
 
 void write_identity(JsonWriter& json, const AuditRecord::Identity& identity) {
-  json.begin("userIdentity").text("type", identity.type);
+  json.begin("userIdentity");
   const auto if_known = [&](std::string_view name, std::string_view value) {
     if (!value.empty()) json.text(name, value);
   };
+  if_known("type", identity.type);
   if_known("principalId", identity.principal_id);
   if_known("arn", identity.arn);
   if_known("accountId", identity.account);
   if_known("accessKeyId", identity.access_key_id);
   if_known("userName", identity.user_name);
+  if_known("invokedBy", identity.invoked_by);
   json.end();
+}
+
+// An account, not the caller's, whose key the call was about.
+const std::string* other_account(const AuditRecord& record) {
+  if (record.identity.account.empty()) return nullptr;
+  for (const auto& resource : record.resources) {
+    if (!resource.account.empty() && resource.account != record.identity.account) return &resource.account;
+  }
+  return nullptr;
+}
+
+struct EventIds {
+  std::string_view request, event;
+  bool shared = false;
+};
+
+void append_line(std::string& line, const AuditRecord& record, const ChainPosition& after,
+                 std::string_view recipient, const EventIds& ids) {
+  line.reserve(line.size() + 1536);
+  JsonWriter json(line);
+  json.begin();
+  json.number("sequence", static_cast<std::int64_t>(after.sequence + 1))
+      .text("previousHash", to_hex(after.hash));
+  json.text("eventVersion", "1.09");
+  write_identity(json, record.identity);
+  json.text("eventTime", iso_time(record.time_ms)).text("eventSource", record.source);
+  json.text("eventName", record.event).text("awsRegion", record.region);
+  json.text("sourceIPAddress", record.source_ip.empty() ? std::string_view("local") : record.source_ip);
+  json.text("userAgent", record.user_agent);
+  if (!record.error_code.empty()) {
+    json.text("errorCode", record.error_code).text("errorMessage", record.error_message);
+  }
+  json.json("requestParameters", record.request_parameters)
+      .json("responseElements", record.response_elements);
+  json.text("requestID", ids.request).text("eventID", ids.event).boolean("readOnly", record.read_only);
+  json.begin_list("resources");
+  for (const auto& resource : record.resources) {
+    json.begin()
+        .text("accountId", resource.account)
+        .text("type", resource.type)
+        .text("ARN", resource.arn)
+        .end();
+  }
+  json.end_list();
+  json.text("eventType", record.event_type).boolean("managementEvent", true);
+  json.text("recipientAccountId", recipient);
+  if (!record.service_event_details.empty()) json.json("serviceEventDetails", record.service_event_details);
+  if (ids.shared) json.text("sharedEventID", ids.request);
+  json.text("eventCategory", "Management");
+  json.end();
+  line += '\n';
 }
 
 }  // namespace
@@ -163,40 +216,17 @@ JsonWriter& JsonWriter::texts(std::string_view name, const EncryptionContext& pa
   return *this;
 }
 
-std::string audit_line(const AuditRecord& record, const ChainPosition& after) {
-  std::string line;
-  line.reserve(1536);
-  JsonWriter json(line);
-  json.begin();
-  json.number("sequence", static_cast<std::int64_t>(after.sequence + 1))
-      .text("previousHash", to_hex(after.hash));
-  json.text("eventVersion", "1.09");
-  write_identity(json, record.identity);
-  json.text("eventTime", iso_time(record.time_ms)).text("eventSource", record.source);
-  json.text("eventName", record.event).text("awsRegion", record.region);
-  json.text("sourceIPAddress", record.source_ip.empty() ? std::string_view("local") : record.source_ip);
-  json.text("userAgent", record.user_agent);
-  if (!record.error_code.empty()) {
-    json.text("errorCode", record.error_code).text("errorMessage", record.error_message);
-  }
-  json.json("requestParameters", record.request_parameters)
-      .json("responseElements", record.response_elements);
-  const std::string id = new_uuid();  // one request is one event here
-  json.text("requestID", id).text("eventID", id).boolean("readOnly", record.read_only);
-  json.begin_list("resources");
-  for (const auto& resource : record.resources) {
-    json.begin()
-        .text("accountId", resource.account)
-        .text("type", resource.type)
-        .text("ARN", resource.arn)
-        .end();
-  }
-  json.end_list();
-  json.text("eventType", record.event_type).boolean("managementEvent", true);
-  json.text("recipientAccountId", record.identity.account).text("eventCategory", "Management");
-  json.end();
-  line += '\n';
-  return line;
+AuditLines audit_lines(const AuditRecord& record, const ChainPosition& after) {
+  const std::string id = record.request_id.empty() ? new_uuid() : record.request_id;
+  const bool shared = other_account(record) != nullptr;
+  AuditLines lines{{}, after.sequence + 1};
+  // One request is one event here, unless two accounts hear of it.
+  append_line(lines.text, record, after, record.identity.account, {id, id, shared});
+  if (!shared) return lines;
+  const ChainPosition first{lines.last, sha256(as_bytes(lines.text).first(lines.text.size() - 1))};
+  ++lines.last;
+  append_line(lines.text, record, first, *other_account(record), {id, new_uuid(), shared});
+  return lines;
 }
 
 bool read_chain(std::string_view line, std::uint64_t& sequence, Sha256& previous) {

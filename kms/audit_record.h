@@ -38,8 +38,10 @@ class JsonWriter {
 
 struct AuditRecord {
   struct Identity {
-    std::string_view type = "IAMUser";  // IAMUser, Root, StoreOwner
+    // IAMUser, AssumedRole, Root, StoreOwner; empty: nobody, the KMS itself
+    std::string_view type = "IAMUser";
     std::string principal_id, arn, account, user_name, access_key_id;
+    std::string_view invoked_by = {};  // of what the KMS does by itself
   };
   struct Resource {
     std::string account;
@@ -58,8 +60,10 @@ struct AuditRecord {
   std::string response_elements = "null";   // JSON
   bool read_only = true;
   std::vector<Resource> resources;
-  std::string_view event_type = "AwsApiCall";
-  std::string error_code;  // empty: it succeeded
+  std::string_view event_type = "AwsApiCall";  // AwsServiceEvent: nobody asked for it
+  std::string service_event_details;           // JSON; of an AwsServiceEvent
+  std::string request_id;                      // a UUID; empty: one is made
+  std::string error_code;                      // empty: it succeeded
   std::string error_message;
 };
 
@@ -69,8 +73,13 @@ struct ChainPosition {
   Sha256 hash{};               // of the last line without its newline; zeros: none yet
 };
 
-// The line that follows `after`, newline included: {"sequence":N,"previousHash":"…",…}
-std::string audit_line(const AuditRecord& record, const ChainPosition& after);
+// What follows `after`: one line, newline included, {"sequence":N,"previousHash":"…",…}; a call on something
+// of another account is told to both accounts, in a line each.
+struct AuditLines {
+  std::string text;
+  std::uint64_t last = 0;  // sequence of the last line
+};
+AuditLines audit_lines(const AuditRecord& record, const ChainPosition& after);
 
 // The position that a line makes; nothing if it is not a line of ours. `line` without its newline.
 bool read_position(std::string_view line, ChainPosition& position);

@@ -29,6 +29,13 @@ class Call {
     std::string_view action = {};  // empty: the operation's own
     const EncryptionContext* context = nullptr;
     std::optional<bool> reencrypt_on_same_key = {};
+    const Tags* request_tags = nullptr;
+    const std::vector<std::string>* tag_keys = nullptr;
+    const Grant* new_grant = nullptr;
+    std::optional<bool> bypass_policy_lockout_safety_check = {};
+    std::optional<std::int64_t> pending_window_days = {};
+    std::optional<std::int64_t> rotation_period_days = {};
+    bool in_any_state = false;
   };
   using Key = std::shared_ptr<const LoadedKey>;
 
@@ -36,14 +43,28 @@ class Call {
   // The key that a blob names; if `name` is not empty, it must be that one.
   Result<Key> authorised_key_of_blob(ByteView blob, std::string_view name, const Use& use);
   // For operations on no key, and on aliases: identity policies decide.
-  Result<void> authorise_without_key(std::string_view resource);
+  Result<void> authorise_without_key(std::string_view resource, const Use& use);
+  // By the grant's own rule.
+  Result<void> authorise_retiring(const LoadedKey& key, const Grant& grant);
+  // Each must be one of this store whose grant still is. What a grant allows it allows without its token too:
+  // here a grant holds from the moment it is made.
+  Result<void> check_grant_tokens(const GrantTokens& tokens);
   // May the caller still change the policy of a key that has this one?
   Result<void> check_lockout(const KeyFacts& key, const Policy& policy);
 
   // Finds, without deciding.
   Result<Key> resolve(std::string_view name);
+  // The same, in the caller's account only; a foreign key is denied, whether it is there or not.
+  Result<Key> resolve_own(std::string_view name);
+  // By id, as an index or a token has it.
+  Result<Key> key_of_id(const KeyId& id);
+  // Fails with not_recorded() if something in the store is due; so lists tell of no key that has ended.
+  Result<void> check_nothing_due();
+  // What must be settled before this call can be answered.
+  const std::optional<KeyId>& due() const { return due_; }
 
-  Engine& engine() { return engine_; }
+  Engine& engine() const { return engine_; }
+  const std::string& region() const { return engine_.region(); }
   const Transaction& transaction() const { return transaction_; }
   AuditRecord& record() { return record_; }
   const Caller& caller() const { return identity_->caller(); }
@@ -54,6 +75,9 @@ class Call {
   PolicySet policies(const Policy* resource_policy) const;
   Result<void> authorise(const LoadedKey& key, const Use& use);
   Result<void> check_state(const LoadedKey& key) const;
+  Result<void> check_due(const LoadedKey& key);
+  Result<void> check_manager(const LoadedKey& key) const;
+  Request request_on_key(const LoadedKey& key, const Use& use) const;
   Error not_there(const KeyName& name, std::string_view text) const;
   void add_resource(const LoadedKey& key);
 
@@ -65,6 +89,7 @@ class Call {
   Circumstances circumstances_;
   std::optional<CallerIdentity> identity_;  // after identify()
   std::string request_alias_;               // the alias by which the key was named last
+  std::optional<KeyId> due_;
 };
 
 }  // namespace kmsfs::kms

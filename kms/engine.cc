@@ -1,5 +1,6 @@
 #include "kms/engine.h"
 
+#include <algorithm>
 #include <array>
 #include <utility>
 
@@ -13,6 +14,8 @@ namespace kmsfs::kms {
 namespace {
 
 constexpr std::string_view kFormat = "1";
+constexpr std::size_t kChangeHeader = 16;  // of meta/last_change
+constexpr std::int64_t kTimePrecisionMs = 3'600'000;
 constexpr std::size_t kMostKept = 4096;  // parsed records; beyond it they are parsed again
 constexpr std::size_t kWrappedMaterialSize = Material::kSize + Xaes256Gcm::kOverhead;
 
@@ -38,6 +41,13 @@ Bytes material_aad(const std::array<std::byte, 32>& name) {
   out.bytes(as_bytes(label));
   out.bytes(name);
   return aad;
+}
+
+// Of the lines up to sequence `last`, those past sequence `known`: a call that two accounts hear of has two.
+std::string_view after(std::string_view lines, std::uint64_t last, std::uint64_t known) {
+  auto extra = static_cast<std::uint64_t>(std::ranges::count(lines, '\n'));
+  for (; extra > last - known; --extra) lines.remove_prefix(lines.find('\n') + 1);
+  return lines;
 }
 
 }  // namespace
@@ -119,8 +129,14 @@ Result<std::unique_ptr<Engine>> Engine::open(const std::string& directory, const
   if (!seals) return std::move(seals).error();
   auto audit = AuditLog::open(directory, logger);
   if (!audit) return std::move(audit).error();
-  return std::unique_ptr<Engine>(new Engine(std::move(*store), std::move(*audit), std::move(*seals),
-                                            std::move(region), clock, std::move(logger)));
+  auto engine =
+      std::unique_ptr<Engine>(new Engine(directory, std::move(*store), std::move(*audit), std::move(*seals),
+                                         std::move(region), clock, std::move(logger)));
+  // The store's time holds from the first call on.
+  auto transaction = engine->read();
+  if (!transaction) return std::move(transaction).error();
+  if (auto seen = engine->last_change(**transaction); !seen) return std::move(seen).error();
+  return engine;
 }
 
 Result<Engine::Seals> Engine::Seals::make(const RootKey& root) {
@@ -136,20 +152,31 @@ Result<Engine::Seals> Engine::Seals::make(const RootKey& root) {
   if (!access_keys) return std::move(access_keys).error();
   auto sessions = derived("kmsfs kms sessions 1");
   if (!sessions) return std::move(sessions).error();
-  return Seals{std::move(*materials), std::move(*access_keys), std::move(*sessions)};
+  auto grant_tokens = derived("kmsfs kms grant tokens 1");
+  if (!grant_tokens) return std::move(grant_tokens).error();
+  return Seals{std::move(*materials), std::move(*access_keys), std::move(*sessions),
+               std::move(*grant_tokens)};
 }
 
-Engine::Engine(std::unique_ptr<Store> store, std::unique_ptr<AuditLog> audit, Seals seals,
-               std::string region, const Clock& clock, Logger logger)
-    : store_(std::move(store)),
+Engine::Engine(std::string directory, std::unique_ptr<Store> store, std::unique_ptr<AuditLog> audit,
+               Seals seals, std::string region, const Clock& clock, Logger logger)
+    : directory_(std::move(directory)),
+      store_(std::move(store)),
       audit_(std::move(audit)),
       seals_(std::move(seals)),
       region_(std::move(region)),
       clock_(clock),
       logger_(std::move(logger)) {}
 
+void Engine::see(std::int64_t time_ms) const {
+  std::int64_t latest = latest_ms_.load(std::memory_order_relaxed);
+  while (time_ms > latest && !latest_ms_.compare_exchange_weak(latest, time_ms, std::memory_order_relaxed)) {
+  }
+}
+
 std::int64_t Engine::now_ms() const {
-  return std::chrono::duration_cast<std::chrono::milliseconds>(clock_.wall_time()).count();
+  see(std::chrono::duration_cast<std::chrono::milliseconds>(clock_.wall_time()).count());
+  return latest_ms_.load(std::memory_order_relaxed);
 }
 
 template <typename Loaded, typename Load>
@@ -195,6 +222,10 @@ Result<std::shared_ptr<const LoadedPrincipal>> Engine::principal(const Transacti
                                });
 }
 
+Result<std::shared_ptr<const GrantRecord>> Engine::grant(const Transaction& transaction, ByteView name) {
+  return load<GrantRecord>(transaction, Table::kGrants, name, parse_grant_record);
+}
+
 Result<Material> Engine::material(const Transaction& transaction, const KeyId& key,
                                   const MaterialId& material) const {
   const auto name = material_name(key, material);
@@ -223,11 +254,13 @@ Result<MaterialId> Engine::add_material(WriteTransaction& transaction, const Key
   return id;
 }
 
-// meta/last_change: sequence 8 ‖ line.
-Result<std::uint64_t> Engine::last_change(const Transaction& transaction) {
+// meta/last_change: sequence of its last line 8 ‖ time 8 ‖ lines.
+Result<std::uint64_t> Engine::last_change(const Transaction& transaction) const {
   auto stored = transaction.get(Table::kMeta, as_bytes("last_change"));
   if (!stored) return internal_failure(std::move(stored).error());
-  return *stored && (*stored)->size() >= 8 ? load_be64((*stored)->data()) : 0;
+  if (!*stored || (*stored)->size() < kChangeHeader) return std::uint64_t{0};
+  see(static_cast<std::int64_t>(load_be64((*stored)->data() + 8)));
+  return load_be64((*stored)->data());
 }
 
 Result<Engine::Turn> Engine::take_turn() {
@@ -240,7 +273,8 @@ Result<Engine::Turn> Engine::take_turn() {
   if (*changed > position->sequence) {
     auto stored = (*transaction)->get(Table::kMeta, as_bytes("last_change"));
     if (!stored) return internal_failure(std::move(stored).error());
-    auto caught_up = audit_->append(as_text((*stored)->subspan(8)), *changed);
+    const std::string_view lines = as_text((*stored)->subspan(kChangeHeader));
+    auto caught_up = audit_->append(after(lines, *changed, position->sequence), *changed);
     if (!caught_up) return internal_failure(std::move(caught_up).error());
     position = audit_->position();
     if (!position) return internal_failure(std::move(position).error());
@@ -251,11 +285,11 @@ Result<Engine::Turn> Engine::take_turn() {
 Result<bool> Engine::record_use(const AuditRecord& record, std::uint64_t last_change) {
   auto turn = take_turn();
   if (!turn) return std::move(turn).error();
-  auto current = Engine::last_change(*turn->transaction);
+  auto current = this->last_change(*turn->transaction);
   if (!current) return std::move(current).error();
   if (*current != last_change) return false;
-  if (auto appended = audit_->append(audit_line(record, turn->position), turn->position.sequence + 1);
-      !appended) {
+  const AuditLines lines = audit_lines(record, turn->position);
+  if (auto appended = audit_->append(lines.text, lines.last); !appended) {
     return internal_failure(std::move(appended).error());
   }
   return true;
@@ -267,17 +301,19 @@ Result<void> Engine::change(AuditRecord& record, const Change& act) {
   // The record of a change must never be on disk without those before it.
   if (auto synced = audit_->sync(); !synced) return internal_failure(std::move(synced).error());
   auto acted = act(*turn->transaction, record);
+  if (!acted && acted.error().code == kNotRecorded) return acted;
   if (!acted) tell_error(record, acted.error());
-  const std::string line = audit_line(record, turn->position);
+  const AuditLines lines = audit_lines(record, turn->position);
   if (!acted) {
     // Still in turn; what the transaction holds is undone with it.
-    auto told = audit_->append(line, turn->position.sequence + 1);
+    auto told = audit_->append(lines.text, lines.last);
     if (!told) return internal_failure(std::move(told).error());
     return acted;
   }
-  Bytes stored(8 + line.size());
-  store_be64(stored.data(), turn->position.sequence + 1);
-  std::memcpy(stored.data() + 8, line.data(), line.size());
+  Bytes stored(kChangeHeader + lines.text.size());
+  store_be64(stored.data(), lines.last);
+  store_be64(stored.data() + 8, static_cast<std::uint64_t>(now_ms()));
+  std::memcpy(stored.data() + kChangeHeader, lines.text.data(), lines.text.size());
   auto committed = turn->transaction->put(Table::kMeta, as_bytes("last_change"), stored);
   if (committed) committed = turn->transaction->commit();
   if (!committed) return internal_failure(std::move(committed).error());
@@ -288,6 +324,22 @@ Result<void> Engine::change(AuditRecord& record, const Change& act) {
   }
   // Done and recorded in the store; no key is used before the line is in the log.
   logger_->warn("the audit log cannot be written; the record of {} follows later", record.event);
+  return {};
+}
+
+Result<void> Engine::remember_time() {
+  auto transaction = store_->write();
+  if (!transaction) return internal_failure(std::move(transaction).error());
+  auto stored = (*transaction)->get(Table::kMeta, as_bytes("last_change"));
+  if (!stored) return internal_failure(std::move(stored).error());
+  if (!*stored || (*stored)->size() < kChangeHeader) return {};
+  const std::int64_t now = now_ms();
+  if (now - static_cast<std::int64_t>(load_be64((*stored)->data() + 8)) < kTimePrecisionMs) return {};
+  Bytes changed((*stored)->begin(), (*stored)->end());
+  store_be64(changed.data() + 8, static_cast<std::uint64_t>(now));
+  auto committed = (*transaction)->put(Table::kMeta, as_bytes("last_change"), changed);
+  if (committed) committed = (*transaction)->commit();
+  if (!committed) return internal_failure(std::move(committed).error());
   return {};
 }
 

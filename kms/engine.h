@@ -8,6 +8,7 @@
 // Threads: any.
 #pragma once
 
+#include <atomic>
 #include <functional>
 #include <memory>
 #include <string>
@@ -35,12 +36,16 @@ class Engine {
                                               Logger logger);
 
   const std::string& region() const { return region_; }
+  // Since the epoch; never less than any process of the store saw at a change: a clock that was set back
+  // revives nothing.
   std::int64_t now_ms() const;
 
   // nullptr: not there.
   Result<std::shared_ptr<const LoadedKey>> key(const Transaction& transaction, const KeyId& id);
   Result<std::shared_ptr<const LoadedPrincipal>> principal(const Transaction& transaction,
                                                            const std::string& arn);
+
+  Result<std::shared_ptr<const GrantRecord>> grant(const Transaction& transaction, ByteView name);
 
   // invalid_ciphertext() if the key never had that material.
   Result<Material> material(const Transaction& transaction, const KeyId& key,
@@ -50,28 +55,35 @@ class Engine {
   // Keys of their own, derived from the root key.
   const Xaes256Gcm& access_key_seal() const { return seals_.access_keys; }
   const Xaes256Gcm& session_seal() const { return seals_.sessions; }
+  const Xaes256Gcm& grant_token_seal() const { return seals_.grant_tokens; }
 
   Result<std::unique_ptr<ReadTransaction>> read() const { return store_->read(); }
 
   // The sequence of the last change's record: what a decision rests on, as far as the store goes.
-  static Result<std::uint64_t> last_change(const Transaction& transaction);
+  Result<std::uint64_t> last_change(const Transaction& transaction) const;
   // False: the store changed since `last_change`; nothing was recorded, decide again.
   Result<bool> record_use(const AuditRecord& record, std::uint64_t last_change);
 
   // `act` changes the store and fills in the record, or fails; then nothing is changed, and the record tells
-  // of that. Its error is what change() returns.
+  // of that. Its error is what change() returns. not_recorded() undoes the change and leaves no record.
   using Change = std::function<Result<void>(WriteTransaction&, AuditRecord&)>;
   Result<void> change(AuditRecord& record, const Change& act);
+  // Makes now_ms() outlast this process, if the store does not know better than an hour's precision already.
+  Result<void> remember_time();
+
+  const std::string& directory() const { return directory_; }
+  const Logger& logger() const { return logger_; }
 
  private:
   struct Seals {
     Xaes256Gcm materials;  // under the root key itself
     Xaes256Gcm access_keys;
     Xaes256Gcm sessions;
+    Xaes256Gcm grant_tokens;
     static Result<Seals> make(const RootKey& root);
   };
-  Engine(std::unique_ptr<Store> store, std::unique_ptr<AuditLog> audit, Seals seals, std::string region,
-         const Clock& clock, Logger logger);
+  Engine(std::string directory, std::unique_ptr<Store> store, std::unique_ptr<AuditLog> audit, Seals seals,
+         std::string region, const Clock& clock, Logger logger);
   // A write transaction, and the place in the log that goes with it: what an earlier change left behind is in
   // the log.
   struct Turn {
@@ -90,6 +102,9 @@ class Engine {
   };
   using Cache = std::unordered_map<std::string, Kept>;  // table and name → what was parsed
 
+  void see(std::int64_t time_ms) const;
+
+  const std::string directory_;
   const std::unique_ptr<Store> store_;
   const std::unique_ptr<AuditLog> audit_;
   const Seals seals_;
@@ -97,6 +112,7 @@ class Engine {
   const Clock& clock_;
   const Logger logger_;
   SharedGuarded<Cache> cache_;
+  mutable std::atomic<std::int64_t> latest_ms_{0};  // the highest time seen
 };
 
 // Puts the outcome into a record.

@@ -2,7 +2,9 @@
 // Threads: any.
 #pragma once
 
+#include <cstdint>
 #include <string>
+#include <string_view>
 
 #include "core/result.h"
 
@@ -21,6 +23,54 @@ inline Error validation(std::string text) {
 inline Error access_denied(std::string text) {
   return answer(Kind::kDenied, "AccessDeniedException", std::move(text));
 }
+inline Error invalid_state(std::string text) {
+  return answer(Kind::kDisabled, "KMSInvalidStateException", std::move(text));
+}
+inline Error limit_exceeded(std::string text) {
+  return answer(Kind::kInvalid, "LimitExceededException", std::move(text));
+}
+inline Error not_authorized(std::string text) {
+  return answer(Kind::kDenied, "NotAuthorizedException", std::move(text));
+}
+inline Error dry_run_succeeded() {
+  return answer(Kind::kInvalid, "DryRunOperationException",
+                "The request would have succeeded, but the DryRun option is set.");
+}
+
+// Constraints of the API's model, worded as AWS does.
+inline Error constraint(std::string_view member, std::string_view demand, std::string_view value = {}) {
+  std::string text = "1 validation error detected: Value ";
+  if (!value.empty()) text.append("'").append(value).append("' ");
+  return validation(text.append("at '")
+                        .append(member)
+                        .append("' failed to satisfy constraint: Member must ")
+                        .append(demand));
+}
+inline Result<void> check_number(std::string_view member, std::int64_t value, std::int64_t least,
+                                 std::int64_t most) {
+  if (value < least) {
+    return constraint(member, "have value greater than or equal to " + std::to_string(least),
+                      std::to_string(value));
+  }
+  if (value > most) {
+    return constraint(member, "have value less than or equal to " + std::to_string(most),
+                      std::to_string(value));
+  }
+  return {};
+}
+inline Result<void> check_length(std::string_view member, std::size_t size, std::size_t least,
+                                 std::size_t most) {
+  if (size < least) {
+    return constraint(member, "have length greater than or equal to " + std::to_string(least));
+  }
+  if (size > most) return constraint(member, "have length less than or equal to " + std::to_string(most));
+  return {};
+}
+
+// Of Engine::change: nothing was to be done. Never reaches a caller.
+inline constexpr char kNotRecorded[] = "NotRecorded";
+inline Error not_recorded() { return answer(Kind::kInternal, kNotRecorded, "nothing was to be done"); }
+
 // One answer for every blob that does not open, whatever is wrong with it.
 inline Error invalid_ciphertext() {
   return answer(Kind::kCorrupt, "InvalidCiphertextException",

@@ -21,11 +21,12 @@ namespace {
 
 constexpr std::size_t kMapSize = std::size_t{16}
                                  << 30;    // address space, not disk: the file grows as it is filled
+constexpr std::size_t kLongestKey = 511;   // as LMDB is built by everybody
 constexpr unsigned kMostReaders = 1024;    // transactions at once, over all processes
 constexpr std::size_t kSpareReaders = 16;  // kept for the next call of this process
 constexpr std::array<const char*, kTableCount> kTableNames = {
-    "meta",         "accounts",  "principals", "uids",        "keys",
-    "account_keys", "materials", "aliases",    "access_keys", "members"};
+    "meta",    "accounts",    "principals", "uids",   "keys",     "account_keys", "materials",
+    "aliases", "access_keys", "members",    "grants", "grantees", "retirers",     "due"};
 
 Error failure(int status, std::string_view what) {
   const Kind kind = status == MDB_MAP_FULL || status == ENOSPC || status == EDQUOT ? Kind::kNoSpace
@@ -175,6 +176,7 @@ Registry& registry() {
 }  // namespace
 
 Result<std::optional<ByteView>> Transaction::get(Table table, ByteView key) const {
+  if (key.empty() || key.size() > kLongestKey) return std::optional<ByteView>();  // cannot be there
   MDB_val name = value_of(key), value{};
   const int status = ::mdb_get(txn(handle_), environment_.table(table), &name, &value);
   if (status == MDB_NOTFOUND) return std::optional<ByteView>();

@@ -29,8 +29,12 @@ enum class Table : unsigned {
   kAliases,      // account/alias/… → record
   kAccessKeys,   // access key id → record, its secret sealed
   kMembers,      // ARN of a group/user's name → nothing
+  kGrants,       // key id ‖ grant id, 32 bytes → record
+  kGrantees,     // key id ‖ SHA-256 of the grantee's ARN ‖ grant id → nothing
+  kRetirers,     // SHA-256 of the retiring principal's ARN ‖ key id ‖ grant id → nothing
+  kDue,          // when, 8 bytes ‖ key id → nothing: the key is to be deleted or rotated then
 };
-inline constexpr unsigned kTableCount = 10;
+inline constexpr unsigned kTableCount = 14;
 
 class Environment;
 

@@ -64,7 +64,7 @@ TEST_F(SecretsTest, KeyMaterialIsInLockedMemoryOnlyAndNotOnDisk) {
   ASSERT_TRUE(transaction);
   auto key = (*engine)->key(**transaction, *parse_key_id(key_.substr(key_.size() - 36)));
   ASSERT_TRUE(key && *key);
-  auto material = (*engine)->material(**transaction, (*key)->record.id, (*key)->record.material);
+  auto material = (*engine)->material(**transaction, (*key)->record.id, (*key)->record.current_material().id);
   ASSERT_TRUE(material) << text_of(material);
   const Needle needle(material->reveal());
   encrypt("hello");
