@@ -104,8 +104,7 @@ std::string canonical_path(std::string_view path) {
     out += '/';
     append_encoded(out, segment, /*keep_slash=*/false);
   }
-  const bool directory = path.ends_with('/') || path.ends_with("/.") || path.ends_with("/..");
-  if (out.empty() || directory) out += '/';
+  if (out.empty() || path.ends_with('/')) out += '/';
   return out;
 }
 

@@ -1,29 +1,17 @@
 #include "kms/wire/output.h"
 
 #include <cstdio>
+#include <cstring>
+
+#include "kms/base64.h"
 
 namespace kmsfs::kms {
 
 namespace {
 
-constexpr char kBase64[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
-
-void put(std::byte*& at, std::string_view text) {
-  for (const char c : text) *at++ = static_cast<std::byte>(c);
-}
-
-// Straight from one place into another, unlike to_base64().
-void put_base64(std::byte*& at, ByteView bytes) {
-  for (std::size_t i = 0; i < bytes.size(); i += 3) {
-    const std::size_t left = bytes.size() - i;
-    const auto byte = [&](std::size_t n) {
-      return n < left ? std::to_integer<std::uint32_t>(bytes[i + n]) : 0U;
-    };
-    const std::uint32_t group = byte(0) << 16 | byte(1) << 8 | byte(2);
-    for (std::size_t n = 0; n < 4; ++n) {
-      *at++ = static_cast<std::byte>(n <= left ? kBase64[(group >> (18 - 6 * n)) & 0x3f] : '=');
-    }
-  }
+void put(ByteSpan& at, std::string_view text) {
+  std::memcpy(at.data(), text.data(), text.size());
+  at = at.subspan(text.size());
 }
 
 }  // namespace
@@ -92,13 +80,14 @@ Body Output::body() && {
 Result<Body> Output::body_with_plaintext(const SensitiveBytes& plaintext) && {
   const std::string_view start = out_.size() == 1 ? "\"Plaintext\":\"" : ",\"Plaintext\":\"";
   constexpr std::string_view end = "\"}";
-  const std::size_t base64 = (plaintext.size() + 2) / 3 * 4;
-  auto body = SensitiveBytes::make(out_.size() + start.size() + base64 + end.size());
+  const std::size_t encoded = base64_size(plaintext.size());
+  auto body = SensitiveBytes::make(out_.size() + start.size() + encoded + end.size());
   if (!body) return std::move(body).error();
-  std::byte* at = body->fill().data();
+  ByteSpan at = body->fill();
   put(at, out_);
   put(at, start);
-  put_base64(at, plaintext.reveal());
+  write_base64(plaintext.reveal(), at.first(encoded));
+  at = at.subspan(encoded);
   put(at, end);
   return Body(std::move(*body));
 }
