@@ -7,6 +7,7 @@
 #include <string>
 #include <string_view>
 #include <utility>
+#include <vector>
 
 #include "cli/commands.h"
 #include "cli/kms_uri.h"
@@ -125,7 +126,7 @@ Outcome mount(Requests& requests) {
 
 int report(const Outcome& outcome) {
   if (!outcome) return static_cast<int>(ExitCode::kOk);
-  std::fprintf(stderr, "kmsfs: %s\n", outcome->text.c_str());
+  if (!outcome->text.empty()) std::fprintf(stderr, "kmsfs: %s\n", outcome->text.c_str());
   return static_cast<int>(outcome->code);
 }
 
@@ -143,7 +144,12 @@ int run_command_line(int argument_count, const char* const* arguments) {
   add_umount(app, requests);
   add_status(app, requests);
   add_info(app, requests);
+  app.add_subcommand("kms", "Administer a KMS: keys, policies, identities; see kmsfs kms help");
   const std::string_view first = argument_count > 1 ? arguments[1] : "";
+  if (first == "kms") {  // a table of its own
+    const std::vector<std::string_view> words(arguments + 2, arguments + argument_count);
+    return report(run_kms(words));
+  }
   const auto is_first = [&](const CLI::App* command) { return command->get_name() == first; };
   if (!first.starts_with('-') && std::as_const(app).get_subcommands(is_first).empty()) {
     return report(usage(error(Kind::kInvalid, first.empty() ? "say what to do: kmsfs COMMAND ..."

@@ -14,13 +14,14 @@ inline constexpr std::array kKmsCommandTable = {
     KmsCommand{"share", Door::kOwn, "| KEY! --external-account!:each", "Lets other accounts use a key, as far as their own policies allow"},
     KmsCommand{"unshare", Door::kOwn, "| KEY! --external-account!:each", "Takes that back"},
     KmsCommand{"why", Door::kOwn, 
-     "| PRINCIPAL! ACTION! KEY --resource --context:each --encryption-context:structure --grant-tokens:list "
+     "| PRINCIPAL! ACTION! KEY --account-id --resource --context:each --encryption-context:structure --grant-tokens:list "
      "--session-policy --json:flag", "Explains a decision, statement by statement"},
     KmsCommand{"audit", Door::kOwn, "| WHAT!", "audit verify: finds an edited, removed or inserted line of the audit log"},
     KmsCommand{"backup", Door::kOwn, "| DIR!", "Copies the store, also while it is in use"},
     KmsCommand{"restore", Door::kOwn, "| FROM! TO!", "Makes a store of a backup, and tries it"},
     KmsCommand{"unseal", Door::kOwn, "", "Gives a kmsd that waits for it the passphrase of its store"},
-    KmsCommand{"seal-status", Door::kOwn, "", "Says whether the store is sealed, and how"},
+    KmsCommand{"seal", Door::kOwn, "", "Lets a kmsd forget the root key, until it is unsealed"},
+    KmsCommand{"seal-status", Door::kOwn, "", "Says whether a kmsd waits for that"},
     KmsCommand{"help", Door::kOwn, "| COMMAND", "Says how a command is used"},
 
     KmsCommand{"get-caller-identity", Door::kOwn, "", "Shows as whom you call"},
