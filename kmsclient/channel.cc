@@ -43,6 +43,7 @@ bool same_secret(const Credentials& a, const Credentials& b) {
 struct Channel::Attempt {
   std::optional<kms::SensitiveBytes> body;  // it went well
   std::optional<Error> error;
+  bool reached = true;                      // the service; otherwise the error is of our own side
   bool retry = false;                       // it may go better
   std::optional<Milliseconds> retry_after;  // the service says when
   std::string date;
@@ -86,6 +87,7 @@ Result<kms::SensitiveBytes> Channel::exchange(const ServiceRequest& request, Cre
       const auto renewed = signer->get(deadline);
       if (renewed && !same_secret(**renewed, *made.credentials)) continue;
     }
+    if (!made.reached) return std::move(*made.error);
     if (!made.retry || attempts >= limits_.attempts) return named(std::move(*made.error));
     const Milliseconds pause = made.retry_after ? std::min(*made.retry_after, limits_.longest_retry_after)
                                                 : jittered_pause(limits_, attempts);
@@ -104,10 +106,12 @@ Channel::Attempt Channel::attempt(const ServiceRequest& request, CredentialsHold
   // Before the breaker is asked: a source that is slow says nothing about this service.
   if (signer != nullptr && endpoint_.is_signed()) {
     auto credentials = signer->get(deadline);
+    made.reached = credentials.ok();
     if (!credentials) return stopped(std::move(credentials).error());
     made.credentials = std::move(*credentials);
   }
   auto headers = headers_of(request, made.credentials.get());
+  made.reached = headers.ok();
   if (!headers) return stopped(std::move(headers).error());
   const auto place = gate_.enter(deadline.left());
   if (!place || deadline.passed()) return stopped(error(Kind::kUnavailable, "it did not answer in time"));

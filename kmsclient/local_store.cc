@@ -29,10 +29,11 @@ Result<std::string> principal_named(kms::Administration& administration, const s
     if (!own) return std::move(own).error();
     if (!*own) {
       return error(Kind::kNotFound, "the key store has no user for uid " + std::to_string(::geteuid()) +
-                                        "; kmsfs init makes one");
+                                        "; kmsfs init makes one, kmsfs kms map-uid names one, and "
+                                        "--principal ARN does without");
     }
     if (user.empty()) return std::move(**own);
-    arn = (*own)->substr(0, (*own)->find('/') + 1) + user;
+    arn = kms::user_arn((*own)->substr(std::string_view("arn:aws:iam::").size(), 12), user);
   }
   auto known = administration.has_user(arn);
   if (!known) return std::move(known).error();

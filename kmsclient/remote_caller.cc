@@ -91,7 +91,8 @@ Result<kms::SensitiveBytes> RemoteCaller::call(std::string_view operation, ByteV
 }
 
 Result<std::string> RemoteCaller::principal() {
-  if (auto known = principal_.with([](const auto& remembered) { return remembered; })) return std::move(*known);
+  if (auto known = principal_.with([](const auto& remembered) { return remembered; }))
+    return std::move(*known);
   Sts sts(sts_, known_region());
   auto asked = sts.caller_identity(&credentials_, Deadline(clock_, limits_.operation_deadline));
   if (!asked) return std::move(asked).error().during("asking who we are (GetCallerIdentity)");

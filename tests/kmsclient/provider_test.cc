@@ -3,7 +3,9 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "kmsclient/caller.h"
 #include "kmsclient/embedded_kms.h"
+#include "kmsclient/remote_kms.h"
 #include "tests/kms/kms_fixture.h"
 
 namespace kmsfs {
@@ -113,14 +115,63 @@ TEST_F(ProviderTest, AnotherUserOfTheStoreIsNamedAndOneThatIsNotThereIsRefused) 
 }
 
 TEST_F(ProviderTest, OtherSchemesAreUnsupportedAndTheErrorNamesWhatIsKnown) {
-  for (const char* other :
-       {"unix:/run/kmsd.sock", "http://127.0.0.1:1", "https://h:1", "aws:eu-west-1", "x", "local"}) {
+  for (const char* other : {"x", "local", "ftp://h"}) {
     auto opened = open_kms({other, {}, {}}, clock_, make_null_logger());
     ASSERT_FALSE(opened);
     EXPECT_EQ(opened.error().kind, Kind::kUnsupported) << other;
     EXPECT_NE(opened.error().text.find("local:"), std::string::npos);
+    EXPECT_EQ(open_caller({other, {}, {}}, clock_, make_null_logger()).error().kind, Kind::kUnsupported);
   }
   EXPECT_EQ(open_kms({"local:", {}, {}}, clock_, make_null_logger()).error().kind, Kind::kInvalid);
+}
+
+TEST_F(ProviderTest, AKmsElsewhereOpensWithoutBeingAskedAndTakesNoUser) {
+  auto opened = open_kms({"unix:/nonexistent/kmsd.sock", {}, {}}, clock_, make_null_logger());
+  ASSERT_TRUE(opened) << text_of(opened);
+  EXPECT_EQ((*opened)->endpoint(), "unix:/nonexistent/kmsd.sock");
+  EXPECT_EQ(open_kms({"unix:/nonexistent/kmsd.sock", "bob", {}}, clock_, make_null_logger()).error().kind,
+            Kind::kInvalid);
+  EXPECT_EQ(open_kms({"http://192.0.2.1:1", {}, {}}, clock_, make_null_logger()).error().kind,
+            Kind::kInvalid);
+  KmsSetup remote;
+  remote.access.uri = "unix:/nonexistent/kmsd.sock";
+  EXPECT_EQ(set_up(remote).error().kind, Kind::kUnavailable);
+}
+
+TEST_F(ProviderTest, ACallerSpeaksAwsJsonWithALocalStore) {
+  auto made = set_up(setup());
+  ASSERT_TRUE(made) << text_of(made);
+  auto caller = open_caller({uri(), {}, {}}, clock_, make_null_logger());
+  ASSERT_TRUE(caller) << text_of(caller);
+  EXPECT_EQ(*(*caller)->principal(), made->principal);
+  EXPECT_EQ((*caller)->endpoint(), uri());
+  auto described = (*caller)->call("DescribeKey", as_bytes(R"({"KeyId":"alias/aws/kmsfs"})"));
+  ASSERT_TRUE(described) << text_of(described);
+  EXPECT_NE(as_text(described->reveal()).find(made->key_arn), std::string_view::npos);
+  auto absent = (*caller)->call("DescribeKey", as_bytes(R"({"KeyId":"alias/absent"})"));
+  ASSERT_FALSE(absent);
+  EXPECT_EQ(absent.error().kind, Kind::kKeyGone);
+  EXPECT_STREQ(absent.error().code, "NotFoundException");
+  EXPECT_EQ((*caller)->call("NoSuchOperation", as_bytes("{}")).error().kind, Kind::kUnsupported);
+  EXPECT_EQ((*caller)->call("DescribeKey", as_bytes("{")).error().kind, Kind::kInvalid);
+}
+
+TEST_F(ProviderTest, TheTypedKmsOnACallerGivesWhatTheEmbeddedOneGives) {
+  auto made = set_up(setup());
+  ASSERT_TRUE(made) << text_of(made);
+  auto caller = open_caller({uri(), {}, {}}, clock_, make_null_logger());
+  ASSERT_TRUE(caller) << text_of(caller);
+  RemoteKms over_json(std::move(*caller));
+  const EncryptionContext context = {{"kmsfs:file", "f"}};
+  auto generated = over_json.generate_data_key("alias/aws/kmsfs", context);
+  ASSERT_TRUE(generated) << text_of(generated);
+  auto opened = made->kms->decrypt(made->key_arn, generated->wrapped.blob, context);
+  ASSERT_TRUE(opened) << text_of(opened);
+  EXPECT_EQ(as_text(opened->reveal()), as_text(generated->key.reveal()));
+  auto again = over_json.decrypt(made->key_arn, generated->wrapped.blob, context);
+  ASSERT_TRUE(again) << text_of(again);
+  EXPECT_EQ(over_json.decrypt(made->key_arn, generated->wrapped.blob, {}).error().kind, Kind::kCorrupt);
+  EXPECT_EQ(over_json.describe_key("alias/aws/kmsfs")->arn, made->key_arn);
 }
 
 TEST(DefaultKmsUri, FollowsTheUsersDataDirectoryAndRootsIsTheSystems) {
