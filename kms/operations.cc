@@ -39,7 +39,7 @@ constexpr std::array<OperationFacts, 34> kTable = {{
     {"Decrypt", "kms:Decrypt", kReads, kAliasToo, kEnabled},
     {"ReEncrypt", "kms:ReEncryptFrom", kReads, kAliasToo, kEnabled},
     {"GenerateRandom", "kms:GenerateRandom", kReads, kIdOrArn, kAny},
-    {"CreateGrant", "kms:CreateGrant", kChanges, kIdOrArn, kEnabled},
+    {"CreateGrant", "kms:CreateGrant", kChanges, kIdOrArn, kEnabled, kManages},
     {"ListGrants", "kms:ListGrants", kReads, kIdOrArn, kAny},
     {"RevokeGrant", "kms:RevokeGrant", kChanges, kIdOrArn, kAny},
     {"RetireGrant", "kms:RetireGrant", kChanges, kIdOrArn, kAny},

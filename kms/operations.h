@@ -64,7 +64,7 @@ struct OperationFacts {
   bool changes = false;     // the store; then its record is in the same transaction
   NameRule names = NameRule::kIdOrArn;
   StateRule states = StateRule::kAny;
-  bool manages = false;  // the key itself: never a service-managed one
+  bool manages = false;  // or shares the key: never a service-managed one
 };
 
 const OperationFacts& facts_of(Operation operation);

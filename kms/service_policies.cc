@@ -10,6 +10,7 @@ namespace kmsfs::kms {
 namespace {
 
 constexpr std::string_view kPolicyName = "default";
+constexpr std::size_t kLongestPolicy = 131'072;  // of the API's model; parse_policy() is stricter
 
 Result<void> check_policy_name(const std::string& name) {
   if (name.empty() || name == kPolicyName) return {};
@@ -30,7 +31,7 @@ Result<KeyPolicyReply> Service::get_key_policy(const Invocation& from, const Get
 
 Result<Done> Service::put_key_policy(const Invocation& from, const PutKeyPolicyRequest& request) {
   const auto act = [&](Call& call, WriteTransaction& transaction) -> Result<Done> {
-    KMSFS_TRY(check_length("policy", request.policy.size(), 1, kPolicySizeLimit));
+    KMSFS_TRY(check_length("policy", request.policy.size(), 1, kLongestPolicy));
     Call::Use use;
     if (request.bypass_policy_lockout_safety_check) use.bypass_policy_lockout_safety_check = true;
     auto key = call.authorised_key(request.key_id, use);

@@ -14,6 +14,7 @@
 #include "core/log.h"
 #include "kms/administration.h"
 #include "kms/audit_log.h"
+#include "kms/identities/administration_call.h"
 #include "kms/service.h"
 
 namespace kmsfs::kms::test {
@@ -69,6 +70,28 @@ std::string text_of(const Result<T>& result) {
   return result ? "ok" : std::string(to_string(result.error().kind)) + ": " + result.error().text;
 }
 
+// The AWS code of a refusal; "ok" if there was none.
+template <typename T>
+std::string code_of(const Result<T>& result) {
+  if (result) return "ok";
+  return result.error().code != nullptr ? result.error().code : std::string(to_string(result.error().kind));
+}
+
+// A policy of one statement after the other, each as JSON.
+inline std::string policy_of(const std::vector<std::string>& statements) {
+  std::string text = R"({"Version":"2012-10-17","Statement":[)";
+  for (const std::string& statement : statements) text += (text.back() == '[' ? "" : ",") + statement;
+  return text + "]}";
+}
+// `actions` as JSON: "\"kms:*\"" or a list. Without a principal it is a statement of an identity policy.
+inline std::string allow(const std::string& actions, const std::string& principal = {},
+                         const std::string& condition = {}) {
+  std::string text = R"({"Effect":"Allow","Action":)" + actions + R"(,"Resource":"*")";
+  if (!principal.empty()) text += R"(,"Principal":{"AWS":")" + principal + "\"}";
+  if (!condition.empty()) text += R"(,"Condition":)" + condition;
+  return text + "}";
+}
+
 // One store, one account with its first user (alice) and a customer-managed key of hers.
 class KmsTest : public ::testing::Test {
  protected:
@@ -104,6 +127,46 @@ class KmsTest : public ::testing::Test {
     auto user = service_->administration().create_user(account, name);
     EXPECT_TRUE(user) << text_of(user);
     return from(*user);
+  }
+  // The same, who may do everything that keys' policies leave to the account.
+  Invocation new_administrator(const std::string& name, std::string account = {}) {
+    Invocation user = new_user(name, std::move(account));
+    put_policy(user, policy_of({allow("\"kms:*\"")}));
+    return user;
+  }
+  void put_policy(const Invocation& user, const std::string& policy) {
+    auto put = service_->administration().put_user_policy(user.principal, "policy", policy);
+    EXPECT_TRUE(put) << text_of(put);
+  }
+  // In alice's account, if `json` does not say otherwise.
+  void administer(std::string_view operation, std::string json) {
+    if (json.find("AccountId") == std::string::npos) {
+      json.insert(1, R"("AccountId":")" + account_ + (json == "{}" ? "\"" : "\","));
+    }
+    auto done = administration_call(service_->administration(), operation, json);
+    EXPECT_TRUE(done) << text_of(done);
+  }
+  std::string new_key(CreateKeyRequest request = {}) {
+    auto key = service_->create_key(alice_, request);
+    EXPECT_TRUE(key) << text_of(key);
+    return key ? key->key.arn : std::string();
+  }
+  static std::string root_of(const Invocation& invocation) {
+    return "arn:aws:iam::" + account_of(invocation) + ":root";
+  }
+  Result<CiphertextReply> encrypt_as(const Invocation& who, const std::string& key,
+                                     const EncryptionContext& context = {}) {
+    return service_->encrypt(who, {.key_id = key, .plaintext = as_bytes("hello"), .context = context});
+  }
+  KeyState state_of(const std::string& key) {
+    auto described = service_->describe_key(alice_, {key});
+    EXPECT_TRUE(described) << text_of(described);
+    return described ? described->key.state : KeyState::kEnabled;
+  }
+  void expect_sound_log() const {
+    auto verdict = verify_audit_log(store_path());
+    ASSERT_TRUE(verdict) << text_of(verdict);
+    EXPECT_EQ(verdict->problem, std::nullopt) << *verdict->problem;
   }
   static std::string account_of(const Invocation& invocation) { return invocation.principal.substr(13, 12); }
 
