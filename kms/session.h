@@ -42,11 +42,11 @@ struct Session {
 };
 
 struct AssumeRoleRequest {
-  std::string role_arn;
-  std::string session_name;                      // 2 to 64 of letters, digits and +=,.@_-
-  std::optional<std::int64_t> duration_seconds;  // 900 to the role's limit; none: 3600
-  std::string policy;                            // session policy, a document; empty: none
-  std::string external_id;                       // for conditions on sts:ExternalId
+  std::string role_arn = {};
+  std::string session_name = {};                      // 2 to 64 of letters, digits and +=,.@_-
+  std::optional<std::int64_t> duration_seconds = {};  // 900 to the role's limit; none: 3600
+  std::string policy = {};                            // session policy, a document; empty: none
+  std::string external_id = {};                       // for conditions on sts:ExternalId
 };
 Result<Session> assume_role(Engine& engine, const Invocation& from, const AssumeRoleRequest& request);
 

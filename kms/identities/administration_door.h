@@ -152,7 +152,12 @@ Result<bool> has_members(AdminCall&, const PrincipalRecord& group);
 Result<void> forget_uids_of(AdminCall&, const std::string& arn);
 // A trust policy, checked, and its principals bound.
 Result<void> set_trust_policy(AdminCall&, PrincipalRecord& role, const std::string& document);
-Result<void> set_role_facts(AdminCall&, PrincipalRecord& role);  // Description, MaxSessionDuration
+struct RoleWishes {
+  std::optional<std::string> description;
+  std::optional<std::int64_t> max_session_seconds;
+};
+RoleWishes role_wishes(Parameters& in);
+Result<void> set_role_facts(PrincipalRecord& role, const RoleWishes& wishes);
 Result<void> set_boundary(PrincipalRecord& record, const std::string& document);
 Result<void> add_tags(PrincipalRecord& record, const Tags& tags);
 

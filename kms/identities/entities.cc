@@ -77,13 +77,14 @@ Result<Json> create_entity(AdminCall& call) {
   const std::string path = call.in.text_or("Path", "/");
   std::string trust, boundary;
   Tags tags;
+  RoleWishes wishes;
   if (wish.kind != EntityKind::kGroup) {
     tags = call.in.tags_if_given("Tags").value_or(Tags());
     boundary = call.in.document_or_none("PermissionsBoundary");
   }
   if (wish.kind == EntityKind::kRole) {
     trust = call.in.document("AssumeRolePolicyDocument");
-    KMSFS_TRY(set_role_facts(call, wish));
+    wishes = role_wishes(call.in);
   }
   KMSFS_TRY(call.in.complete());
   if (path != "/") return validation_error("this KMS knows no path but /");
@@ -92,7 +93,10 @@ Result<Json> create_entity(AdminCall& call) {
   wish.account = *account;
   KMSFS_TRY(add_tags(wish, tags));
   if (!boundary.empty()) KMSFS_TRY(set_boundary(wish, boundary));
-  if (wish.kind == EntityKind::kRole) KMSFS_TRY(set_trust_policy(call, wish, trust));
+  if (wish.kind == EntityKind::kRole) {
+    KMSFS_TRY(set_role_facts(wish, wishes));
+    KMSFS_TRY(set_trust_policy(call, wish, trust));
+  }
   auto added = add_principal(call.engine, *call.writer, std::move(wish));
   if (!added) return std::move(added).error();
   call.touches(added->account, arn_of(*added), facts_of(call.kind).cloud_type);

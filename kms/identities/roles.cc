@@ -15,9 +15,13 @@ constexpr std::size_t kLongestDescription = 1000, kLongestTrustPolicy = 2048;
 
 }  // namespace
 
-Result<void> set_role_facts(AdminCall& call, PrincipalRecord& role) {
-  if (auto description = call.in.text_if_given("Description")) role.role.description = *description;
-  if (auto limit = call.in.number_if_given("MaxSessionDuration")) role.role.max_session_seconds = *limit;
+RoleWishes role_wishes(Parameters& in) {
+  return {in.text_if_given("Description"), in.number_if_given("MaxSessionDuration")};
+}
+
+Result<void> set_role_facts(PrincipalRecord& role, const RoleWishes& wishes) {
+  if (wishes.description) role.role.description = *wishes.description;
+  if (wishes.max_session_seconds) role.role.max_session_seconds = *wishes.max_session_seconds;
   if (role.role.description.size() > kLongestDescription) {
     return validation_error("a description has at most 1000 bytes");
   }
@@ -46,11 +50,12 @@ Result<void> set_trust_policy(AdminCall& call, PrincipalRecord& role, const std:
 
 Result<Json> update_role(AdminCall& call) {
   const std::string name = call.in.text("RoleName");
+  const RoleWishes wishes = role_wishes(call.in);
+  KMSFS_TRY(call.in.complete());
   auto role = call.principal(name);
   if (!role) return std::move(role).error();
   PrincipalRecord changed = (*role)->record;
-  KMSFS_TRY(set_role_facts(call, changed));
-  KMSFS_TRY(call.in.complete());
+  KMSFS_TRY(set_role_facts(changed, wishes));
   KMSFS_TRY(call.write(changed));
   return Json::object();
 }
