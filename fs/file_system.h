@@ -135,25 +135,25 @@ class FileSystem {
   Result<Created> create(NodeId parent, std::string_view name, mode_t mode, int flags, const Caller& caller);
   // O_TMPFILE: an open file without a name; make_link() may give it one.
   Result<Created> create_unnamed(NodeId parent, mode_t mode, int flags, const Caller& caller);
-  // Of `flags` the access mode and O_TRUNC matter. kill_privileges: with O_TRUNC, clear set-id bits.
-  Result<HandleId> open(NodeId node, int flags, bool kill_privileges, const Caller& caller);
+  // Content changed by a caller without CAP_FSETID, `unprivileged`, loses its set-id bits and file capability;
+  // whether the set-group-id bit of a file that its group may not execute goes depends on the caller's groups.
+  // Of `flags` the access mode and O_TRUNC matter.
+  Result<HandleId> open(NodeId node, int flags, const Caller* unprivileged = nullptr);
   Result<std::size_t> read(NodeId node, HandleId handle, std::uint64_t offset, ByteSpan out);
   // Always at `offset`: for O_APPEND the kernel has put the end of the file there. from_page_cache
   // (FUSE_WRITE_CACHE): the program's write returned earlier, so it is still stored within a grace of 5 s
   // after its key was withdrawn.
-  // kill_privileges: `caller`, if given, also decides whether the set-group-id bit of a file that its group
-  // may not execute goes.
-  Result<void> write(NodeId node, HandleId handle, std::uint64_t offset, ByteView data, bool kill_privileges,
-                     bool from_page_cache = false, const Caller* caller = nullptr);
+  Result<void> write(NodeId node, HandleId handle, std::uint64_t offset, ByteView data,
+                     const Caller* unprivileged = nullptr, bool from_page_cache = false);
   Result<void> flush(NodeId node, HandleId handle);
   void release(NodeId node, HandleId handle);
   Result<void> sync(NodeId node, HandleId handle, bool data_only);
   Result<void> allocate(NodeId node, HandleId handle, int mode, std::uint64_t offset, std::uint64_t size,
-                        bool kill_privileges = false);
+                        const Caller* unprivileged = nullptr);
   Result<std::uint64_t> seek(NodeId node, HandleId handle, std::uint64_t offset, int whence);
   Result<std::size_t> copy_range(NodeId from, HandleId from_handle, std::uint64_t from_offset, NodeId to,
                                  HandleId to_handle, std::uint64_t to_offset, std::size_t size,
-                                 bool kill_privileges = false);
+                                 const Caller* unprivileged = nullptr);
 
   Result<HandleId> open_directory(NodeId node);
   // Offset 0 starts (and reads the directory anew); offsets stay valid while the handle is open.

@@ -57,17 +57,26 @@ std::vector<NodePtr> FileSystem::State::open_files() const {
 
 // As write(2) and truncate(2) do for callers without CAP_FSETID. The disk itself drops the file capability
 // when content changes, but not when nothing of it had to be written.
-Result<void> FileSystem::State::kill_privileges(int fd, bool capability_too, const Caller* caller) const {
+Result<void> FileSystem::State::kill_privileges(int fd, bool capability_too,
+                                                const Caller* unprivileged) const {
+  if (unprivileged == nullptr) return {};
   auto attributes = disk.stat(fd);
   if (!attributes) return std::move(attributes).error();
   const mode_t mode = attributes->st_mode & 07777;
   mode_t killed = mode & S_ISUID;
   // Without the group's execute bit it marks mandatory locking, which members of the group may keep.
-  const bool outsider = caller != nullptr && !belongs_to(*caller, attributes->st_gid);
-  if ((mode & S_IXGRP) != 0 || outsider) killed |= mode & S_ISGID;
+  const bool loses_group =
+      (mode & S_ISGID) != 0 && ((mode & S_IXGRP) != 0 || !belongs_to(*unprivileged, attributes->st_gid));
+  if (loses_group) killed |= S_ISGID;
   if (killed != 0) KMSFS_TRY(disk.change_mode(fd, mode & ~killed));
   if (capability_too) (void)disk.remove_xattr(fd, "security.capability").ok();  // most files have none
   return {};
+}
+
+// The disk was not touched, but it was a change to whoever asked for it.
+Result<void> FileSystem::State::mark_modified(int fd) const {
+  const timespec now[2] = {{0, UTIME_OMIT}, {0, UTIME_NOW}};
+  return disk.change_times(fd, now);
 }
 
 Result<void> FileSystem::State::truncate(const NodePtr& node, std::uint64_t size,
@@ -77,17 +86,14 @@ Result<void> FileSystem::State::truncate(const NodePtr& node, std::uint64_t size
   auto done = inode.change([&](EncryptedFile& file) -> Result<void> {
     const bool same = file.size() == size;
     KMSFS_TRY(file.truncate(size));
-    // The disk was not touched, but it was a change to whoever asked for it.
-    const timespec now[2] = {{0, UTIME_OMIT}, {0, UTIME_NOW}};
-    if (same) KMSFS_TRY(disk.change_times(file.fd(), now));
-    if (unprivileged != nullptr) return kill_privileges(file.fd(), true, unprivileged);
-    return {};
+    if (same) KMSFS_TRY(mark_modified(file.fd()));
+    return kill_privileges(file.fd(), true, unprivileged);
   });
   inode.close();
   return done;
 }
 
-Result<HandleId> FileSystem::open(NodeId id, int flags, bool kill_privileges, const Caller& caller) {
+Result<HandleId> FileSystem::open(NodeId id, int flags, const Caller* unprivileged) {
   State& s = *state_;
   const bool writable = (flags & O_ACCMODE) != O_RDONLY || (flags & O_TRUNC) != 0;
   if (writable) KMSFS_TRY(s.may_change());
@@ -96,7 +102,7 @@ Result<HandleId> FileSystem::open(NodeId id, int flags, bool kill_privileges, co
   Inode& inode = s.content_of(*node);
   KMSFS_TRY(s.observed(inode.open(s.opener(*node), writable)));
   if ((flags & O_TRUNC) != 0) {
-    auto done = s.observed(s.truncate(*node, 0, kill_privileges ? &caller : nullptr));
+    auto done = s.observed(s.truncate(*node, 0, unprivileged));
     if (!done) {
       inode.close();
       return std::move(done).error();
@@ -113,8 +119,8 @@ Result<std::size_t> FileSystem::read(NodeId id, HandleId, std::uint64_t offset, 
       s.content_of(*node).read([&](const EncryptedFile& file) { return file.read_at(offset, out); }));
 }
 
-Result<void> FileSystem::write(NodeId id, HandleId, std::uint64_t offset, ByteView data, bool kill_privileges,
-                               bool from_page_cache, const Caller* caller) {
+Result<void> FileSystem::write(NodeId id, HandleId, std::uint64_t offset, ByteView data,
+                               const Caller* unprivileged, bool from_page_cache) {
   State& s = *state_;
   KMSFS_TRY(s.may_change());
   auto node = s.regular(id);
@@ -122,8 +128,7 @@ Result<void> FileSystem::write(NodeId id, HandleId, std::uint64_t offset, ByteVi
   return s.observed(s.content_of(*node).change(
       [&](EncryptedFile& file) -> Result<void> {
         KMSFS_TRY(file.write_at(offset, data));
-        if (kill_privileges) return s.kill_privileges(file.fd(), false, caller);
-        return {};
+        return s.kill_privileges(file.fd(), false, unprivileged);
       },
       from_page_cache));
 }
@@ -149,7 +154,7 @@ Result<void> FileSystem::sync(NodeId id, HandleId, bool data_only) {
 }
 
 Result<void> FileSystem::allocate(NodeId id, HandleId, int mode, std::uint64_t offset, std::uint64_t size,
-                                  bool kill_privileges) {
+                                  const Caller* unprivileged) {
   State& s = *state_;
   KMSFS_TRY(s.may_change());
   auto node = s.regular(id);
@@ -165,8 +170,9 @@ Result<void> FileSystem::allocate(NodeId id, HandleId, int mode, std::uint64_t o
     KMSFS_TRY(what == 0                      ? file.allocate(offset, size, keep_size)
               : what == FALLOC_FL_ZERO_RANGE ? file.zero(offset, size, keep_size)
                                              : file.punch(offset, size));
-    if (kill_privileges) return s.kill_privileges(file.fd(), true, nullptr);
-    return {};
+    const bool past_the_end = what != 0 && keep_size && offset >= file.size();
+    if (past_the_end) KMSFS_TRY(s.mark_modified(file.fd()));
+    return s.kill_privileges(file.fd(), true, unprivileged);
   }));
 }
 
@@ -181,7 +187,7 @@ Result<std::uint64_t> FileSystem::seek(NodeId id, HandleId, std::uint64_t offset
 
 Result<std::size_t> FileSystem::copy_range(NodeId from, HandleId from_handle, std::uint64_t from_offset,
                                            NodeId to, HandleId to_handle, std::uint64_t to_offset,
-                                           std::size_t size, bool kill_privileges) {
+                                           std::size_t size, const Caller* unprivileged) {
   KMSFS_TRY(state_->may_change());
   const bool overlap = from == to && from_offset < to_offset + size && to_offset < from_offset + size;
   if (overlap) return errno_error(EINVAL);
@@ -194,7 +200,7 @@ Result<std::size_t> FileSystem::copy_range(NodeId from, HandleId from_handle, st
       if (!got && copied == 0) return got;
       break;
     }
-    auto put = write(to, to_handle, to_offset + copied, piece.first(*got), kill_privileges);
+    auto put = write(to, to_handle, to_offset + copied, piece.first(*got), unprivileged);
     if (!put) {
       if (copied == 0) return std::move(put).error();
       break;

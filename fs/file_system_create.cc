@@ -70,7 +70,8 @@ Result<Created> FileSystem::open_existing(NodeId parent_id, std::string_view nam
                                           const Caller& caller) {
   auto entry = lookup(parent_id, name);
   if (!entry) return std::move(entry).error();
-  auto handle = open(entry->node, flags, has_access_for_writing(flags) && caller.uid != 0, caller);
+  const bool loses_privileges = has_access_for_writing(flags) && caller.uid != 0;
+  auto handle = open(entry->node, flags, loses_privileges ? &caller : nullptr);
   if (handle) return Created{*entry, *handle};
   forget(entry->node, 1);
   return std::move(handle).error();

@@ -74,7 +74,7 @@ Result<void> FileSystem::recover_file(NodeId id) {
   if (!unfinished && unfinished.error().system_errno == ESTALE) return {};
   if (!unfinished) return std::move(unfinished).error();
   if (!*unfinished) return {};
-  auto handle = open(id, O_RDWR, false, Caller{});
+  auto handle = open(id, O_RDWR);
   if (!handle && handle.error().kind == Kind::kCorrupt)
     return {};  // counted and logged; no repair will mend it
   if (!handle) return std::move(handle).error();

@@ -155,7 +155,8 @@ struct FileSystem::State {
   std::mutex& xattr_lock(const Node& node) { return xattr_locks[node.id % xattr_locks.size()]; }
 
   Result<void> truncate(const NodePtr& node, std::uint64_t size, const Caller* unprivileged);
-  Result<void> kill_privileges(int fd, bool capability_too, const Caller* caller) const;
+  Result<void> kill_privileges(int fd, bool capability_too, const Caller* unprivileged) const;
+  Result<void> mark_modified(int fd) const;
 
   // Counts and logs what is wrong with data or permission, once, on its way out.
   template <typename T>

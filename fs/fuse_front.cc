@@ -177,9 +177,11 @@ RawAnswer FuseFront::statx(const FuseRequest& request) {
 RawAnswer FuseFront::copy_range(const FuseRequest& request) {
   const auto* in = request.as<fuse_copy_file_range_in>();
   if (in == nullptr || in->flags != 0) return RawAnswer::failed(EINVAL);
-  auto copied = files_.copy_range(request.header->nodeid, in->fh_in, in->off_in, in->nodeid_out, in->fh_out,
-                                  in->off_out, std::min<std::uint64_t>(in->len, front::kMostCopied),
-                                  front::loses_privileges(request.header->uid));
+  const fuse_in_header& header = *request.header;
+  const Caller caller{header.uid, header.gid, static_cast<pid_t>(header.pid), 0, std::nullopt};
+  auto copied =
+      files_.copy_range(header.nodeid, in->fh_in, in->off_in, in->nodeid_out, in->fh_out, in->off_out,
+                        std::min<std::uint64_t>(in->len, front::kMostCopied), front::unprivileged(caller));
   if (!copied) return RawAnswer::failed(to_errno(copied.error()));
   return RawAnswer::of(wire::CopyFileRangeOut{*copied});
 }

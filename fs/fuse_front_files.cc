@@ -33,7 +33,8 @@ void create(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode
 void open(fuse_req_t request, fuse_ino_t node, fuse_file_info* file) {
   const auto* in = current_request().as<fuse_open_in>();
   const bool kill = in != nullptr && (in->open_flags & FUSE_OPEN_KILL_SUIDGID) != 0;
-  auto handle = files_of(request).open(node, file->flags, kill, caller_of(request));
+  const Caller caller = caller_of(request);
+  auto handle = files_of(request).open(node, file->flags, kill ? &caller : nullptr);
   if (!handle) return reply_error(request, handle.error());
   reply_open(request, node, *handle, *file);
 }
@@ -51,8 +52,9 @@ void write(fuse_req_t request, fuse_ino_t node, const char* data, std::size_t si
   const auto* in = current_request().as<fuse_write_in>();
   const bool kill = in != nullptr && (in->write_flags & FUSE_WRITE_KILL_SUIDGID) != 0;
   const Caller caller = caller_of(request);
-  auto written = files_of(request).write(node, file->fh, static_cast<std::uint64_t>(offset),
-                                         as_bytes({data, size}), kill, file->writepage != 0, &caller);
+  auto written =
+      files_of(request).write(node, file->fh, static_cast<std::uint64_t>(offset), as_bytes({data, size}),
+                              kill ? &caller : nullptr, file->writepage != 0);
   if (!written) return reply_error(request, written.error());
   fuse_reply_write(request, size);
 }
@@ -68,9 +70,9 @@ void fsync(fuse_req_t request, fuse_ino_t node, int data_only, fuse_file_info* f
 
 void fallocate(fuse_req_t request, fuse_ino_t node, int mode, off_t offset, off_t size,
                fuse_file_info* file) {
+  const Caller caller = caller_of(request);
   reply_done(request, files_of(request).allocate(node, file->fh, mode, static_cast<std::uint64_t>(offset),
-                                                 static_cast<std::uint64_t>(size),
-                                                 loses_privileges(fuse_req_ctx(request)->uid)));
+                                                 static_cast<std::uint64_t>(size), unprivileged(caller)));
 }
 
 void lseek(fuse_req_t request, fuse_ino_t node, off_t offset, int whence, fuse_file_info* file) {
@@ -91,10 +93,10 @@ void copy_file_range(fuse_req_t request, fuse_ino_t from, off_t from_offset, fus
     fuse_reply_err(request, EINVAL);
     return;
   }
-  auto copied =
-      files_of(request).copy_range(from, from_file->fh, static_cast<std::uint64_t>(from_offset), to,
-                                   to_file->fh, static_cast<std::uint64_t>(to_offset),
-                                   std::min(size, kMostCopied), loses_privileges(fuse_req_ctx(request)->uid));
+  const Caller caller = caller_of(request);
+  auto copied = files_of(request).copy_range(from, from_file->fh, static_cast<std::uint64_t>(from_offset), to,
+                                             to_file->fh, static_cast<std::uint64_t>(to_offset),
+                                             std::min(size, kMostCopied), unprivileged(caller));
   if (!copied) return reply_error(request, copied.error());
   fuse_reply_write(request, *copied);
 }

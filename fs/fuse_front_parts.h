@@ -37,8 +37,8 @@ auto as_caller(Caller caller, Make&& make) {
 }
 
 // Programs without CAP_FSETID lose set-id bits when they change a file; where the kernel does not say, uid 0
-// has it.
-inline bool loses_privileges(uid_t uid) { return uid != 0; }
+// has it. Nobody, if the caller has.
+inline const Caller* unprivileged(const Caller& caller) { return caller.uid != 0 ? &caller : nullptr; }
 
 // A copy longer than this is answered in part, so that it can be interrupted; programs then ask for the rest.
 inline constexpr std::size_t kMostCopied = 16 << 20;

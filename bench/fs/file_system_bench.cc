@@ -37,7 +37,7 @@ class Mounted {
   NodeId make_file(const std::string& name, std::size_t size) {
     auto made = *fs_->create(kRootNode, name, 0644, O_RDWR, caller_);
     const Bytes content(size, std::byte{7});
-    if (size != 0) (void)fs_->write(made.entry.node, made.handle, 0, content, false).ok();
+    if (size != 0) (void)fs_->write(made.entry.node, made.handle, 0, content).ok();
     fs_->release(made.entry.node, made.handle);
     return made.entry.node;
   }
@@ -93,7 +93,7 @@ void open_read_close(benchmark::State& state) {
   const NodeId node = mounted.make_file("file", 2000);
   Bytes buffer(4096);
   for ([[maybe_unused]] auto _ : state) {
-    const HandleId handle = *mounted.fs().open(node, O_RDONLY, false, mounted.caller());
+    const HandleId handle = *mounted.fs().open(node, O_RDONLY);
     benchmark::DoNotOptimize(mounted.fs().read(node, handle, 0, buffer));
     mounted.fs().release(node, handle);
   }
@@ -104,7 +104,7 @@ void read(benchmark::State& state) {
   Mounted mounted;
   const std::size_t size = static_cast<std::size_t>(state.range(0));
   const NodeId node = mounted.make_file("file", size);
-  const HandleId handle = *mounted.fs().open(node, O_RDONLY, false, mounted.caller());
+  const HandleId handle = *mounted.fs().open(node, O_RDONLY);
   Bytes buffer(size);
   for ([[maybe_unused]] auto _ : state) benchmark::DoNotOptimize(mounted.fs().read(node, handle, 0, buffer));
   state.SetBytesProcessed(state.iterations() * state.range(0));
@@ -116,9 +116,9 @@ void overwrite(benchmark::State& state) {
   Mounted mounted;
   const std::size_t size = static_cast<std::size_t>(state.range(0));
   const NodeId node = mounted.make_file("file", size);
-  const HandleId handle = *mounted.fs().open(node, O_RDWR, false, mounted.caller());
+  const HandleId handle = *mounted.fs().open(node, O_RDWR);
   const Bytes buffer(size, std::byte{3});
-  for ([[maybe_unused]] auto _ : state) (void)mounted.fs().write(node, handle, 0, buffer, false).ok();
+  for ([[maybe_unused]] auto _ : state) (void)mounted.fs().write(node, handle, 0, buffer).ok();
   state.SetBytesProcessed(state.iterations() * state.range(0));
   mounted.fs().release(node, handle);
 }

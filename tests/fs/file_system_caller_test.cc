@@ -3,6 +3,8 @@
 #include <sys/stat.h>
 #include <sys/syscall.h>
 
+#include <functional>
+
 #include "tests/fs/file_system_fixture.h"
 
 namespace kmsfs {
@@ -139,6 +141,37 @@ TEST_F(FileSystemCaller, AnAclSetFromOutsideTheGroupTakesTheSetgidBit) {
   }
 }
 
+// A set-group-id bit without group execution: members of the group may keep it, whatever call changes the
+// file.
+TEST_F(FileSystemCaller, AStrangerToItsGroupTakesTheSetgidBitByAnyChangeOfContent) {
+  const NodeId file = make_file("file", "text");
+  const NodeId other = make_file("other", "text");
+  auto handle = open(file, O_RDWR);
+  auto source = open(other, O_RDONLY);
+  AttributeChange change;
+  change.mode = 02664;
+  change.gid = 4711;
+  Caller member = alice_, stranger = alice_;
+  member.groups = std::vector<gid_t>{4711};
+  stranger.groups = std::vector<gid_t>{4712};
+  const std::map<std::string, std::function<bool(const Caller&)>> changes = {
+      {"write", [&](const Caller& who) { return fs_->write(file, *handle, 0, as_bytes("T"), &who).ok(); }},
+      {"allocate", [&](const Caller& who) { return fs_->allocate(file, *handle, 0, 0, 9000, &who).ok(); }},
+      {"copy_range", [&](const Caller& who) {
+         return fs_->copy_range(other, *source, 0, file, *handle, 0, 4, &who).ok();
+       }}};
+  for (const auto& [name, deed] : changes) {
+    for (const bool outside : {false, true}) {
+      ASSERT_TRUE(fs_->set_attributes(file, change, caller_).ok());
+      ASSERT_TRUE(deed(outside ? stranger : member)) << name;
+      EXPECT_EQ(fs_->get_attributes(file)->st_mode & S_ISGID, outside ? 0U : static_cast<mode_t>(S_ISGID))
+          << name;
+    }
+  }
+  fs_->release(file, *handle);
+  fs_->release(other, *source);
+}
+
 TEST_F(FileSystemCaller, WritingTakesTheFileCapability) {
   const NodeId file = make_file("program", "text");
   // CAP_NET_RAW, permitted and effective: revision 2 of the format.
@@ -156,7 +189,7 @@ TEST_F(FileSystemCaller, WritingTakesTheFileCapability) {
       change.kill_privileges = true;
       ASSERT_TRUE(fs_->set_attributes(file, change, caller_).ok());
     } else {
-      ASSERT_TRUE(fs_->write(file, *handle, 0, as_bytes("T"), true).ok());
+      ASSERT_TRUE(fs_->write(file, *handle, 0, as_bytes("T"), &caller_).ok());
     }
     EXPECT_EQ(errno_of(fs_->get_xattr(file, "security.capability")), ENODATA) << truncate;
   }

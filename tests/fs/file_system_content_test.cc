@@ -140,10 +140,10 @@ TEST_F(FileSystemContent, WritingTruncatingAndGivingAwayClearsSetIdBits) {
   auto handle = open(node, O_RDWR);
   const auto with_set_ids = [&] { ASSERT_TRUE(change_mode(node, 06775).ok()); };
   with_set_ids();
-  ASSERT_TRUE(fs_->write(node, *handle, 0, as_bytes("x"), true).ok());
+  ASSERT_TRUE(fs_->write(node, *handle, 0, as_bytes("x"), &caller_).ok());
   EXPECT_EQ(mode_of(node), 0775U);
   with_set_ids();
-  ASSERT_TRUE(fs_->write(node, *handle, 0, as_bytes("x"), false).ok());
+  ASSERT_TRUE(fs_->write(node, *handle, 0, as_bytes("x")).ok());
   if (::geteuid() == 0) {
     EXPECT_EQ(mode_of(node), 06775U) << "the caller had CAP_FSETID";
   }
@@ -151,15 +151,15 @@ TEST_F(FileSystemContent, WritingTruncatingAndGivingAwayClearsSetIdBits) {
   ASSERT_TRUE(resize(node, 2, true).ok());
   EXPECT_EQ(mode_of(node), 0775U);
   with_set_ids();
-  ASSERT_TRUE(fs_->allocate(node, *handle, 0, 0, 100, true).ok());
+  ASSERT_TRUE(fs_->allocate(node, *handle, 0, 0, 100, &caller_).ok());
   EXPECT_EQ(mode_of(node), 0775U);
   with_set_ids();
-  auto truncated = fs_->open(node, O_WRONLY | O_TRUNC, true, caller_);
+  auto truncated = fs_->open(node, O_WRONLY | O_TRUNC, &caller_);
   ASSERT_TRUE(truncated.ok());
   EXPECT_EQ(mode_of(node), 0775U);
   fs_->release(node, *truncated);
   ASSERT_TRUE(change_mode(node, 02664).ok());
-  ASSERT_TRUE(fs_->write(node, *handle, 0, as_bytes("x"), true).ok());
+  ASSERT_TRUE(fs_->write(node, *handle, 0, as_bytes("x"), &caller_).ok());
   EXPECT_EQ(mode_of(node), 02664U) << "without group execution it is no privilege";
   with_set_ids();
   AttributeChange owner;
@@ -167,6 +167,19 @@ TEST_F(FileSystemContent, WritingTruncatingAndGivingAwayClearsSetIdBits) {
   ASSERT_TRUE(fs_->set_attributes(node, owner, caller_).ok());
   EXPECT_EQ(mode_of(node), 0775U);
   fs_->release(node, *handle);
+}
+
+TEST_F(FileSystemContent, AHolePunchedPastTheEndCountsAsAChange) {
+  const NodeId node = make_file("file", "text");
+  AttributeChange old;
+  old.modification_time = timespec{1000, 0};
+  for (const int mode : {FALLOC_FL_PUNCH_HOLE, FALLOC_FL_ZERO_RANGE}) {
+    auto handle = open(node, O_RDWR);
+    ASSERT_TRUE(fs_->set_attributes(node, old, caller_).ok());
+    ASSERT_TRUE(fs_->allocate(node, *handle, mode | FALLOC_FL_KEEP_SIZE, 50000, 100).ok());
+    EXPECT_GT(fs_->get_attributes(node)->st_mtim.tv_sec, 1000);
+    fs_->release(node, *handle);
+  }
 }
 
 TEST_F(FileSystemContent, HolesAndAllocationBehaveAsFallocateSays) {

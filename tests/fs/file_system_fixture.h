@@ -98,7 +98,7 @@ class FileSystemTest : public ::testing::Test {
     return fs_->create(parent, name, mode, flags, caller_);
   }
   Result<void> write_at(NodeId node, HandleId handle, std::uint64_t offset, std::string_view text) {
-    return fs_->write(node, handle, offset, as_bytes(text), false);
+    return fs_->write(node, handle, offset, as_bytes(text));
   }
   Result<std::string> read_at(NodeId node, HandleId handle, std::uint64_t offset, std::size_t size) {
     Bytes buffer(size);
@@ -126,7 +126,7 @@ class FileSystemTest : public ::testing::Test {
     EXPECT_TRUE(made.ok()) << name << ": " << (made ? "" : made.error().text);
     return made ? made->node : 0;
   }
-  Result<HandleId> open(NodeId node, int flags = O_RDONLY) { return fs_->open(node, flags, false, caller_); }
+  Result<HandleId> open(NodeId node, int flags = O_RDONLY) { return fs_->open(node, flags); }
   Result<std::string> content(NodeId node) {
     auto handle = open(node);
     if (!handle) return std::move(handle).error();

@@ -161,7 +161,7 @@ TEST_F(FileSystemKeys, WhatThePageCacheHeldIsWrittenWithinTheGraceAndNotAfterIt)
   keys_->revoke(key_, error(Kind::kDisabled, "disabled"));
   server_.disable(key_);
   const auto write_back = [&](std::string_view text) {
-    return fs_->write(node, *handle, 0, as_bytes(text), false, true);
+    return fs_->write(node, *handle, 0, as_bytes(text), nullptr, true);
   };
   EXPECT_EQ(errno_of(read_at(node, *handle, 0, 10)), EKEYREVOKED) << "at once";
   EXPECT_EQ(errno_of(write_at(node, *handle, 0, "new")), EKEYREVOKED) << "at once";

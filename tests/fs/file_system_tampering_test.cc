@@ -135,7 +135,7 @@ TEST_F(FileSystemTampering, AFileOfAnotherVolumeIsEIO) {
   ASSERT_TRUE(other.ok());
   auto created = (*other)->create(kRootNode, "foreign", 0644, O_RDWR, caller_);
   ASSERT_TRUE(created.ok());
-  ASSERT_TRUE((*other)->write(created->entry.node, created->handle, 0, as_bytes(text_), false).ok());
+  ASSERT_TRUE((*other)->write(created->entry.node, created->handle, 0, as_bytes(text_)).ok());
   (*other)->release(created->entry.node, created->handle);
   for (const auto& entry : filesystem::directory_iterator(elsewhere.path())) {
     if (entry.path().filename().string()[0] != '.') set_bytes(path, bytes_of(entry.path()));

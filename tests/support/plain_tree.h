@@ -40,12 +40,12 @@ class PlainTree {
   Result<OpenFile> open(const std::string& path, int flags = O_RDWR) {
     auto found = node(path);
     if (!found) return std::move(found).error();
-    auto handle = fs_.open(*found, flags, false, caller_);
+    auto handle = fs_.open(*found, flags);
     if (!handle) return std::move(handle).error();
     return OpenFile{*found, *handle};
   }
   Result<void> write(const OpenFile& file, std::uint64_t offset, std::string_view text) {
-    return fs_.write(file.node, file.handle, offset, as_bytes(text), false);
+    return fs_.write(file.node, file.handle, offset, as_bytes(text));
   }
   Result<std::string> read(const OpenFile& file, std::uint64_t offset, std::size_t size) {
     std::string text(size, '\0');
