@@ -22,6 +22,9 @@ class SecretsTest : public RemoteTest {
  protected:
   void SetUp() override {
     if (KMSFS_SANITIZED) GTEST_SKIP() << "the sanitizer keeps copies of freed memory";
+    // The first scan of a process binds functions of shared libraries, and the dynamic linker then saves
+    // vector registers on the stack: with what the needle's own making left in them.
+    (void)kmsfs::testing::occurrences_outside_locked_memory(kmsfs::testing::Needle(as_bytes("anything")));
   }
 };
 
