@@ -27,6 +27,9 @@ class AdminHandler final : public RequestHandler {
   AdminHandler(StoreGate& gate, TlsCertificate* certificate, const Clock& clock, Logger logger)
       : gate_(gate), certificate_(certificate), clock_(clock), logger_(std::move(logger)) {}
   HttpAnswer handle(const HttpRequest& request, const Client& client) override;
+  HttpAnswer refuse(const Refusal& refusal) override {
+    return answer_with_error(refusal.status, refusal.code, refusal.message, clock_);
+  }
 
  private:
   Result<Body> call(std::string_view operation, ByteView body);

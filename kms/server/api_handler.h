@@ -14,6 +14,9 @@ class ApiHandler final : public RequestHandler {
   ApiHandler(const StoreGate& gate, const Clock& clock, Logger logger)
       : gate_(gate), clock_(clock), logger_(std::move(logger)) {}
   HttpAnswer handle(const HttpRequest& request, const Client& client) override;
+  HttpAnswer refuse(const Refusal& refusal) override {
+    return answer_with_error(refusal.status, refusal.code, refusal.message, clock_);
+  }
 
  private:
   const StoreGate& gate_;

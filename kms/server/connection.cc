@@ -231,7 +231,7 @@ void Connection::handle() {
 }
 
 bool Connection::refuse(const Refusal& refusal) {
-  exchange_->answer = answer_with_error(refusal.status, refusal.code, refusal.message, *home_.clock);
+  exchange_->answer = handler_.refuse(refusal);
   exchange_->keep_alive = false;
   compose();
   enter(State::kWriting, home_.limits->write);

@@ -5,6 +5,7 @@
 
 #include <string>
 
+#include "kms/server/request_head.h"
 #include "kms/wire/protocol.h"
 
 namespace kmsfs::kms {
@@ -22,6 +23,8 @@ class RequestHandler {
   virtual ~RequestHandler() = default;
   // Any thread, many at once; may take its time.
   virtual HttpAnswer handle(const HttpRequest& request, const Client& client) = 0;
+  // The answer to what never became a request. I/O threads; must not take its time.
+  virtual HttpAnswer refuse(const Refusal& refusal) = 0;
 };
 
 }  // namespace kmsfs::kms
