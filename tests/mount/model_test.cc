@@ -1,409 +1,248 @@
-// Random operations on a mount and on a native directory at once: every answer and every byte must be the
-// same, also after the next mount. KMSFS_MODEL_STEPS and KMSFS_MODEL_SEED make a longer or another walk.
-#include <dirent.h>
-#include <fcntl.h>
+// Random operations on a mount and on a native directory in lock step: every answer and every byte must be
+// the same, also after the next mount, with either AEAD back end and with the kernel's write cache on and
+// off.
+//
+// KMSFS_MODEL_SEED and KMSFS_MODEL_STEPS make another or a longer walk; KMSFS_MODEL_MINUTES goes on, seed
+// after seed. A walk that fails is shrunk on fresh mounts, and told step by step.
 #include <gtest/gtest.h>
-#include <sys/mman.h>
-#include <sys/stat.h>
-#include <sys/xattr.h>
+#include <signal.h>
+#include <unistd.h>
 
-#include <algorithm>
 #include <atomic>
-#include <cerrno>
-#include <cstring>
-#include <map>
-#include <random>
+#include <barrier>
+#include <chrono>
+#include <cstdlib>
+#include <functional>
+#include <optional>
 #include <thread>
 #include <vector>
 
-#include "core/unique_fd.h"
-#include "tests/mount/command_mount.h"
+#include "tests/mount/model_mount.h"
+#include "tests/mount/model_shrink.h"
+#include "tests/mount/model_sides.h"
+#include "tests/mount/model_steps.h"
+#include "tests/mount/model_watchdog.h"
 
-namespace kmsfs {
+namespace kmsfs::testing {
 namespace {
 
-constexpr off_t kFirstBlock = 3032, kBlock = 4056;
+constexpr std::chrono::seconds kHangs{60};
 
 unsigned long setting(const char* name, unsigned long otherwise) {
   const char* value = ::getenv(name);
   return value != nullptr ? std::strtoul(value, nullptr, 10) : otherwise;
 }
 
-std::string result_of(ssize_t result) {
-  return result < 0 ? ::strerrorname_np(errno) : std::to_string(result);
-}
+// A fresh mount and who watches it.
+struct Place {
+  explicit Place(const ModelSetup& setup, std::chrono::seconds hangs = kHangs) : mount(setup) {
+    if (mount.failure().empty()) watchdog.emplace(mount.server(), mount.connection(), hangs);
+  }
+  std::string mounted(int walker) const { return mount.mounted() + "/walk" + std::to_string(walker); }
+  std::string native(int walker) const { return mount.native() + "/walk" + std::to_string(walker); }
 
-// One walk: the same random step in two directories, the answers compared.
-class Walk {
- public:
-  Walk(std::string mounted, std::string native, unsigned long seed)
-      : sides_{std::move(mounted), std::move(native)}, random_(seed), seed_(seed) {
-    for (const std::string& side : sides_) ::mkdir(side.c_str(), 0755);
-  }
-
-  // Empty if all answers were the same; otherwise what differed.
-  std::string run(unsigned long steps) {
-    for (unsigned long i = 0; i < steps; ++i) {
-      step();
-      if (!difference_.empty()) {
-        return "seed " + std::to_string(seed_) + ", step " + std::to_string(i) + ": " + difference_ +
-               "\nafter\n" + history();
-      }
-      if (i % 500 == 499) compare_trees();
-    }
-    handles_.clear();
-    compare_trees();
-    return difference_.empty()
-               ? ""
-               : "seed " + std::to_string(seed_) + ", at the end: " + difference_ + "\nafter\n" + history();
-  }
-
-  // What is there, told in one text: for comparing again after the next mount.
-  static std::string describe(const std::string& top) {
-    std::string out;
-    describe_into(top, "", out);
-    return out;
-  }
-
- private:
-  struct Handle {
-    UniqueFd fd[2];
-    std::string path;
-  };
-
-  unsigned long pick(unsigned long below) { return random_() % below; }
-
-  // Offsets that matter: around the edges of blocks, and anywhere.
-  off_t pick_offset() {
-    switch (pick(6)) {
-      case 0:
-        return 0;
-      case 1:
-        return static_cast<off_t>(pick(300000));
-      case 2:
-        return static_cast<off_t>(pick(3) + kFirstBlock - 1);
-      case 3:
-        return static_cast<off_t>(kFirstBlock + kBlock * static_cast<off_t>(pick(20)) +
-                                  static_cast<off_t>(pick(3)) - 1);
-      case 4:
-        return static_cast<off_t>(4096 * pick(40));
-      default:
-        return static_cast<off_t>(pick(20000));
-    }
-  }
-  std::size_t pick_size() {
-    switch (pick(5)) {
-      case 0:
-        return 1 + pick(10);
-      case 1:
-        return 4096;
-      case 2:
-        return static_cast<std::size_t>(kBlock);
-      case 3:
-        return 1 + pick(150000);
-      default:
-        return 1 + pick(9000);
-    }
-  }
-  std::string pick_name() {
-    static const std::string kLong(200, 'l');
-    const unsigned long n = pick(12);
-    return n == 11 ? kLong + std::to_string(pick(3)) : "n" + std::to_string(n);
-  }
-  std::string pick_path() {
-    std::string path = "/" + pick_name();
-    if (pick(3) == 0) path = "/d" + std::to_string(pick(3)) + path;
-    return path;
-  }
-  std::string bytes(std::size_t size) {
-    std::string out(size, '\0');
-    const auto start = static_cast<unsigned char>(random_());
-    for (std::size_t i = 0; i < size; ++i) out[i] = static_cast<char>(start + i * 31 + i / 251);
-    return out;
-  }
-
-  template <typename Deed>
-  void both(const std::string& what, Deed deed) {
-    std::string answers[2];
-    for (int side = 0; side < 2; ++side) {
-      errno = 0;
-      answers[side] = deed(side);
-    }
-    note(what + " = " + answers[1].substr(0, 60));
-    if (answers[0] != answers[1] && difference_.empty()) {
-      difference_ = what + ": mounted " + answers[0].substr(0, 200) + ", native " + answers[1].substr(0, 200);
-    }
-  }
-  template <typename Call>
-  void on_path(const std::string& what, const std::string& path, Call call) {
-    both(what + " " + path.substr(0, 30),
-         [&](int side) { return result_of(call((sides_[side] + path).c_str())); });
-  }
-  template <typename Call>
-  void on_handle(const std::string& what, Call call) {
-    if (handles_.empty()) return;
-    Handle& handle = handles_[pick(handles_.size())];
-    both(what + " of " + handle.path.substr(0, 30), [&](int side) { return call(handle.fd[side].get()); });
-  }
-
-  void open_handle() {
-    static const int kFlags[] = {O_RDWR,
-                                 O_RDWR | O_CREAT,
-                                 O_RDWR | O_CREAT | O_EXCL,
-                                 O_RDWR | O_TRUNC,
-                                 O_RDWR | O_APPEND | O_CREAT,
-                                 O_RDONLY,
-                                 O_WRONLY | O_CREAT | O_TRUNC};
-    const int flags = kFlags[pick(std::size(kFlags))];
-    Handle handle;
-    handle.path = pick_path();
-    both("open " + handle.path.substr(0, 30) + " flags " + std::to_string(flags), [&](int side) {
-      handle.fd[side].reset(::open((sides_[side] + handle.path).c_str(), flags | O_CLOEXEC, 0640));
-      return handle.fd[side] ? std::string("opened") : result_of(-1);
-    });
-    if (!handle.fd[0] || !handle.fd[1]) return;
-    if (handles_.size() >= 12) handles_.erase(handles_.begin() + static_cast<long>(pick(handles_.size())));
-    handles_.push_back(std::move(handle));
-  }
-
-  void write_through_mapping() {
-    const std::string data = bytes(1 + pick(5000));
-    const off_t at = pick_offset();
-    on_handle("write through a mapping at " + std::to_string(at), [&](int fd) -> std::string {
-      struct stat s {};
-      if (::fstat(fd, &s) != 0 || s.st_size < at + static_cast<off_t>(data.size())) return "too short";
-      const auto size = static_cast<std::size_t>(s.st_size);
-      void* map = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
-      if (map == MAP_FAILED) return result_of(-1);
-      std::memcpy(static_cast<char*>(map) + at, data.data(), data.size());
-      ::munmap(map, size);
-      return "written";
-    });
-  }
-
-  void read_back() {
-    const off_t at = pick_offset();
-    const std::size_t size = pick_size();
-    on_handle("read " + std::to_string(size) + " at " + std::to_string(at), [&](int fd) {
-      std::string buffer(size, '\0');
-      const ssize_t got = ::pread(fd, buffer.data(), size, at);
-      if (got < 0) return result_of(got);
-      buffer.resize(static_cast<std::size_t>(got));
-      return std::to_string(got) + ":" + std::to_string(std::hash<std::string>{}(buffer));
-    });
-  }
-
-  void copy_range() {
-    if (handles_.size() < 2) return;
-    Handle& from = handles_[pick(handles_.size())];
-    Handle& to = handles_[pick(handles_.size())];
-    const off_t from_at = pick_offset(), to_at = pick_offset();
-    const std::size_t size = pick_size();
-    both("copy range of " + std::to_string(size), [&](int side) {
-      off_t a = from_at, b = to_at;
-      std::size_t left = size;
-      while (left > 0) {  // how much one call copies is its own choice
-        const ssize_t done = ::copy_file_range(from.fd[side].get(), &a, to.fd[side].get(), &b, left, 0);
-        if (done < 0) return result_of(done);
-        if (done == 0) break;
-        left -= static_cast<std::size_t>(done);
-      }
-      return std::to_string(size - left);
-    });
-  }
-
-  void step() {
-    const off_t at = pick_offset();
-    switch (pick(24)) {
-      case 0:
-      case 1:
-      case 2:
-        return open_handle();
-      case 3:
-      case 4:
-      case 5:
-      case 6: {
-        const std::string data = bytes(pick_size());
-        return on_handle("write " + std::to_string(data.size()) + " at " + std::to_string(at),
-                         [&](int fd) { return result_of(::pwrite(fd, data.data(), data.size(), at)); });
-      }
-      case 7:
-      case 8:
-      case 9:
-        return read_back();
-      case 10:
-        return on_handle("truncate to " + std::to_string(at),
-                         [&](int fd) { return result_of(::ftruncate(fd, at)); });
-      case 11: {
-        const std::string path = pick_path();
-        return on_path("truncate to " + std::to_string(at), path,
-                       [&](const char* p) { return ::truncate(p, at); });
-      }
-      case 12: {
-        static const int kModes[] = {0, FALLOC_FL_KEEP_SIZE, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
-                                     FALLOC_FL_ZERO_RANGE};
-        const int mode = kModes[pick(4)];
-        const auto size = static_cast<off_t>(pick_size());
-        return on_handle("fallocate mode " + std::to_string(mode) + " at " + std::to_string(at) + " size " +
-                             std::to_string(size),
-                         [&](int fd) { return result_of(::fallocate(fd, mode, at, size)); });
-      }
-      case 13:
-        return on_handle("fsync",
-                         [&](int fd) { return result_of(pick(1) == 0 ? ::fsync(fd) : ::fdatasync(fd)); });
-      case 14:
-        if (!handles_.empty()) handles_.erase(handles_.begin() + static_cast<long>(pick(handles_.size())));
-        return note("close");
-      case 15:
-        return write_through_mapping();
-      case 16:
-        return copy_range();
-      case 17:
-      case 18: {
-        const std::string from = pick_path(), to = pick_path();
-        const unsigned flags = pick(4) == 0   ? static_cast<unsigned>(RENAME_EXCHANGE)
-                               : pick(4) == 0 ? static_cast<unsigned>(RENAME_NOREPLACE)
-                                              : 0;
-        return both(
-            "rename " + from.substr(0, 30) + " to " + to.substr(0, 30) + " flags " + std::to_string(flags),
-            [&](int side) {
-              return result_of(::renameat2(AT_FDCWD, (sides_[side] + from).c_str(), AT_FDCWD,
-                                           (sides_[side] + to).c_str(), flags));
-            });
-      }
-      case 19:
-        return on_path("unlink", pick_path(), [](const char* p) { return ::unlink(p); });
-      case 20: {
-        const std::string from = pick_path(), to = pick_path();
-        return both("link " + from.substr(0, 30) + " to " + to.substr(0, 30), [&](int side) {
-          return result_of(::link((sides_[side] + from).c_str(), (sides_[side] + to).c_str()));
-        });
-      }
-      case 21: {
-        const std::string path = "/d" + std::to_string(pick(3));
-        return pick(3) == 0 ? on_path("rmdir", path, [](const char* p) { return ::rmdir(p); })
-                            : on_path("mkdir", path, [](const char* p) { return ::mkdir(p, 0755); });
-      }
-      case 22: {
-        const std::string value = bytes(pick(200));
-        const std::string name = "user.x" + std::to_string(pick(3));
-        return on_path("setxattr " + name, pick_path(), [&](const char* p) {
-          return ::setxattr(p, name.c_str(), value.data(), value.size(), 0);
-        });
-      }
-      default: {
-        const auto mode = static_cast<mode_t>(0600 | pick(0200));
-        if (pick(2) == 0)
-          return on_path("symlink", pick_path(), [&](const char* p) { return ::symlink("some/where", p); });
-        return on_path("chmod", pick_path(), [&](const char* p) { return ::chmod(p, mode); });
-      }
-    }
-  }
-
-  static void describe_into(const std::string& top, const std::string& below, std::string& out) {
-    DIR* directory = ::opendir((top + below).c_str());
-    if (directory == nullptr) return;
-    std::vector<std::string> names;
-    while (const dirent* entry = ::readdir(directory)) names.emplace_back(entry->d_name);
-    ::closedir(directory);
-    std::sort(names.begin(), names.end());
-    for (const std::string& name : names) {
-      if (name == "." || name == "..") continue;
-      const std::string path = below + "/" + name;
-      struct stat s {};
-      ::lstat((top + path).c_str(), &s);
-      out +=
-          path.substr(0, 40) + " mode " + std::to_string(s.st_mode) + " links " + std::to_string(s.st_nlink);
-      if (!S_ISDIR(s.st_mode)) out += " size " + std::to_string(s.st_size);
-      if (S_ISREG(s.st_mode)) out += " sum " + sum_of(top + path);
-      for (const char* attribute : {"user.x0", "user.x1", "user.x2"}) {
-        char value[256];
-        const ssize_t size = ::lgetxattr((top + path).c_str(), attribute, value, sizeof value);
-        if (size >= 0)
-          out += " " + std::to_string(std::hash<std::string_view>{}({value, static_cast<std::size_t>(size)}));
-      }
-      out += "\n";
-      if (S_ISDIR(s.st_mode)) describe_into(top, path, out);
-    }
-  }
-  static std::string sum_of(const std::string& path) {
-    const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
-    std::string content;
-    char buffer[65536];
-    ssize_t got = 0;
-    while ((got = ::read(fd.get(), buffer, sizeof buffer)) > 0)
-      content.append(buffer, static_cast<std::size_t>(got));
-    return got < 0 ? result_of(got) : std::to_string(std::hash<std::string>{}(content));
-  }
-
-  void compare_trees() {
-    const std::string mounted = describe(sides_[0]), native = describe(sides_[1]);
-    if (mounted != native && difference_.empty())
-      difference_ = "the trees differ; mounted:\n" + mounted + "native:\n" + native;
-  }
-  void note(const std::string& line) {
-    history_.push_back(line);
-    if (history_.size() > 40) history_.erase(history_.begin());
-  }
-  std::string history() const {
-    std::string out;
-    for (const std::string& line : history_) out += "  " + line + "\n";
-    return out;
-  }
-
-  const std::string sides_[2];  // mounted, native
-  std::mt19937_64 random_;
-  const unsigned long seed_;
-  std::vector<Handle> handles_;
-  std::vector<std::string> history_;
-  std::string difference_;
+  ModelMount mount;
+  std::optional<Watchdog> watchdog;  // after the mount, so that it ends before
 };
 
-class Model : public ::testing::Test {
+struct Outcome {
+  std::string difference;  // empty: none
+  std::size_t steps = 0;   // done, the one that failed among them
+  bool failed() const { return !difference.empty(); }
+};
+
+Outcome walk(Place& place, int walker, const Steps& steps, Sides::Fault fault = Sides::Fault::kNone) {
+  Outcome outcome;
+  Sides sides(place.mounted(walker), place.native(walker), fault);
+  for (const Step& step : steps) {
+    outcome.difference = sides.run(step);
+    ++outcome.steps;
+    place.watchdog->progress();
+    if (!outcome.failed() && outcome.steps % 500 == 0) outcome.difference = sides.compare_trees();
+    if (outcome.failed()) return outcome;
+  }
+  sides.close_handles();
+  outcome.difference = sides.compare_trees();
+  place.watchdog->progress();
+  return outcome;
+}
+
+// What is there is the same after the next mount.
+std::string compare_after_remount(Place& place, int walkers) {
+  place.watchdog->progress();
+  if (!place.mount.remount()) return "mounting again: " + place.mount.failure();
+  // Another mount is another connection, which the watchdog does not know.
+  place.watchdog.emplace(place.mount.server(), place.mount.connection(), kHangs);
+  for (int i = 0; i < walkers; ++i) {
+    const std::string mounted = describe(place.mounted(i)), native = describe(place.native(i));
+    if (mounted != native) return "after the next mount:\n" + mounted + "native:\n" + native;
+  }
+  return "";
+}
+
+// The failed walk, told: where it hung, or the shortest that still fails.
+std::string report(const ModelSetup& setup, const Steps& walked, const Outcome& outcome, bool hung,
+                   Sides::Fault fault = Sides::Fault::kNone) {
+  const Steps failed(walked.begin(), walked.begin() + static_cast<std::ptrdiff_t>(outcome.steps));
+  const std::string last = outcome.difference + "\nafter\n" + to_string(failed, 20);
+  if (hung) return "the mount hung at step " + std::to_string(outcome.steps - 1) + ": " + last;
+  std::string difference;
+  const Steps shortest = shrink(failed, [&](const Steps& steps) {
+    Place place(setup);
+    if (!place.mount.failure().empty()) return false;
+    const Outcome again = walk(place, 0, steps, fault);
+    if (again.failed()) difference = again.difference;
+    return again.failed();
+  });
+  if (difference.empty()) return "not when it is alone on a fresh mount: " + last;
+  return "shrunk to " + std::to_string(shortest.size()) + " steps: " + difference + "\nafter\n" +
+         to_string(shortest);
+}
+
+class Model : public ::testing::TestWithParam<ModelSetup> {
  protected:
   void SetUp() override {
-    ASSERT_TRUE(volume_.init());
-    ASSERT_TRUE(volume_.mount());
-    ASSERT_EQ(testing::run_script("mkdir " + volume_.top() + "/native").status, 0);
+    if (::access("/dev/fuse", R_OK | W_OK) != 0) GTEST_SKIP() << "no FUSE here";
+    const ModelMount probe(GetParam());
+    if (!probe.unsupported().empty()) GTEST_SKIP() << probe.unsupported();
   }
-  std::string mounted(int i) const { return volume_.mountpoint() + "/walk" + std::to_string(i); }
-  std::string native(int i) const { return volume_.top() + "/native/walk" + std::to_string(i); }
 
-  testing::CommandMount volume_;
+  // Once, or for KMSFS_MODEL_MINUTES with one seed after the other, until something fails.
+  void for_each_seed(const std::function<void(unsigned long)>& test) {
+    const auto end =
+        std::chrono::steady_clock::now() + std::chrono::minutes(setting("KMSFS_MODEL_MINUTES", 0));
+    unsigned long seed = setting("KMSFS_MODEL_SEED", 20261124);
+    do {
+      SCOPED_TRACE("KMSFS_MODEL_SEED=" + std::to_string(seed));
+      test(seed++);
+    } while (!HasFailure() && std::chrono::steady_clock::now() < end);
+  }
+
   const unsigned long steps_ = setting("KMSFS_MODEL_STEPS", 6000);
-  const unsigned long seed_ = setting("KMSFS_MODEL_SEED", 20261124);
 };
 
-TEST_F(Model, RandomOperationsEndAsInANativeDirectory) {
-  for (int i = 0; i < 3; ++i) {
-    Walk walk(mounted(i), native(i), seed_ + static_cast<unsigned long>(i));
-    EXPECT_EQ(walk.run(steps_), "");
-  }
-  ASSERT_TRUE(volume_.remount());
-  for (int i = 0; i < 3; ++i)
-    EXPECT_EQ(Walk::describe(mounted(i)), Walk::describe(native(i))) << "after the next mount";
+TEST_P(Model, RandomOperationsEndAsInANativeDirectory) {
+  for_each_seed([&](unsigned long seed) {
+    Place place(GetParam());
+    ASSERT_EQ(place.mount.failure(), "");
+    const Steps steps = random_steps(seed, steps_);
+    const Outcome outcome = walk(place, 0, steps);
+    if (outcome.failed()) {
+      ADD_FAILURE() << report(GetParam(), steps, outcome, place.watchdog->stepped_in());
+      return;
+    }
+    EXPECT_EQ(compare_after_remount(place, 1), "");
+  });
 }
 
-TEST_F(Model, ThreadsThatWalkAtTheSameTimeDoNotDisturbEachOther) {
-  std::vector<std::thread> threads;
-  std::vector<std::string> outcome(6);
-  for (int i = 0; i < 6; ++i) {
-    threads.emplace_back([&, i] {
-      Walk walk(mounted(i), native(i), seed_ + 100 + static_cast<unsigned long>(i));
-      outcome[static_cast<std::size_t>(i)] = walk.run(steps_ / 3);
+TEST_P(Model, ThreadsThatWalkAtTheSameTimeDoNotDisturbEachOther) {
+  constexpr int kWalkers = 4;
+  for_each_seed([&](unsigned long seed) {
+    Place place(GetParam());
+    ASSERT_EQ(place.mount.failure(), "");
+    std::vector<Steps> steps;
+    std::vector<Outcome> outcomes(kWalkers);
+    std::vector<std::thread> threads;
+    for (int i = 0; i < kWalkers; ++i) {
+      steps.push_back(random_steps(seed + 1000 * static_cast<unsigned long>(i + 1), steps_ / 3));
+    }
+    for (std::size_t i = 0; i < kWalkers; ++i) {
+      threads.emplace_back([&, i] { outcomes[i] = walk(place, static_cast<int>(i), steps[i]); });
+    }
+    for (std::thread& thread : threads) thread.join();
+    for (std::size_t i = 0; i < kWalkers && !HasFailure(); ++i) {
+      if (!outcomes[i].failed()) continue;
+      ADD_FAILURE() << "walker " << i << " "
+                    << report(GetParam(), steps[i], outcomes[i], place.watchdog->stepped_in());
+    }
+    if (!HasFailure()) {
+      EXPECT_EQ(compare_after_remount(place, kWalkers), "");
+    }
+  });
+}
+
+// All threads work on the same files, each round at once; after each round all is compared.
+Outcome walk_together(Place& place, const std::vector<Round>& rounds, unsigned threads) {
+  std::vector<std::unique_ptr<Sides>> sides;
+  for (unsigned t = 0; t < threads; ++t) {
+    sides.push_back(std::make_unique<Sides>(place.mounted(0), place.native(0)));
+    for (unsigned slot = 0; slot < 3; ++slot) {
+      Step open;
+      open.deed = Deed::kOpen;
+      open.slot = slot;
+      open.path = "/s" + std::to_string(slot);
+      open.flags = O_RDWR | O_CREAT;
+      sides.back()->run(open);
+    }
+  }
+  Outcome outcome;
+  std::vector<std::string> differences(threads);
+  std::barrier round_ends(static_cast<std::ptrdiff_t>(threads), [&]() noexcept {
+    place.watchdog->progress();
+    for (const std::string& difference : differences) {
+      if (!outcome.failed()) outcome.difference = difference;
+    }
+    if (!outcome.failed() && outcome.steps % 16 == 0) outcome.difference = sides[0]->compare_trees();
+    ++outcome.steps;
+  });
+  std::vector<std::thread> running;
+  for (unsigned t = 0; t < threads; ++t) {
+    running.emplace_back([&, t] {
+      for (const Round& round : rounds) {
+        if (outcome.failed()) break;  // all see the same, for it changes between rounds only
+        differences[t] = sides[t]->run(round[t]);
+        round_ends.arrive_and_wait();
+      }
     });
   }
-  for (std::thread& thread : threads) thread.join();
-  for (const std::string& difference : outcome) EXPECT_EQ(difference, "");
-  ASSERT_TRUE(volume_.remount());
-  for (int i = 0; i < 6; ++i)
-    EXPECT_EQ(Walk::describe(mounted(i)), Walk::describe(native(i))) << "after the next mount";
+  for (std::thread& thread : running) thread.join();
+  if (!outcome.failed()) outcome.difference = sides[0]->compare_trees();
+  return outcome;
+}
+
+std::string to_string(const std::vector<Round>& rounds) {
+  std::string out;
+  for (std::size_t i = rounds.size() > 12 ? rounds.size() - 12 : 0; i < rounds.size(); ++i) {
+    out += "round " + std::to_string(i) + "\n" + to_string(rounds[i]);
+  }
+  return out;
+}
+
+TEST_P(Model, ThreadsOnTheSameFilesEndAsInANativeDirectory) {
+  constexpr unsigned kThreads = 4;
+  for_each_seed([&](unsigned long seed) {
+    Place place(GetParam());
+    ASSERT_EQ(place.mount.failure(), "");
+    const std::vector<Round> rounds = random_rounds(seed, steps_ / 5, kThreads);
+    const Outcome outcome = walk_together(place, rounds, kThreads);
+    if (!outcome.failed()) {
+      EXPECT_EQ(compare_after_remount(place, 1), "");
+      return;
+    }
+    const std::vector<Round> failed(rounds.begin(),
+                                    rounds.begin() + static_cast<std::ptrdiff_t>(outcome.steps));
+    if (place.watchdog->stepped_in()) {
+      ADD_FAILURE() << "the mount hung: " << outcome.difference << "\nafter\n" << to_string(failed);
+      return;
+    }
+    std::string difference = outcome.difference;
+    const std::vector<Round> shortest = shrink(failed, [&](const std::vector<Round>& fewer) {
+      Place again(GetParam());
+      if (!again.mount.failure().empty()) return false;
+      const Outcome ended = walk_together(again, fewer, kThreads);
+      if (ended.failed()) difference = ended.difference;
+      return ended.failed();
+    });
+    ADD_FAILURE() << difference << "\nafter\n" << to_string(shortest);
+  });
 }
 
 // Each thread owns every eighth record; all share the blocks that the records stand in.
-TEST_F(Model, ThreadsThatWriteIntoTheSameBlocksLoseNoWrite) {
+TEST_P(Model, ThreadsThatWriteIntoTheSameBlocksLoseNoWrite) {
   constexpr int kThreads = 8, kRecord = 97, kRecords = 4000;
-  const std::string path = volume_.mountpoint() + "/shared";
+  Place place(GetParam());
+  ASSERT_EQ(place.mount.failure(), "");
+  const std::string path = place.mount.mounted() + "/shared";
   std::atomic<int> failures{0};
   std::vector<std::thread> threads;
   for (int t = 0; t < kThreads; ++t) {
@@ -416,13 +255,14 @@ TEST_F(Model, ThreadsThatWriteIntoTheSameBlocksLoseNoWrite) {
           std::string back(kRecord, '\0');
           failures += ::pread(fd.get(), back.data(), kRecord, static_cast<off_t>(i) * kRecord) != kRecord ||
                       back != record;
+          place.watchdog->progress();
         }
       }
     });
   }
   for (std::thread& thread : threads) thread.join();
   EXPECT_EQ(failures, 0);
-  ASSERT_TRUE(volume_.remount());
+  ASSERT_TRUE(place.mount.remount()) << place.mount.failure();
   const UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
   for (int i = 0; i < kRecords; ++i) {
     std::string back(kRecord, '\0');
@@ -431,5 +271,56 @@ TEST_F(Model, ThreadsThatWriteIntoTheSameBlocksLoseNoWrite) {
   }
 }
 
+INSTANTIATE_TEST_SUITE_P(
+    On, Model,
+    ::testing::Values(ModelSetup{"ipsec-mb", "writeback"}, ModelSetup{"ipsec-mb", "no-writeback"},
+                      ModelSetup{"openssl", "writeback"}, ModelSetup{"openssl", "no-writeback"}),
+    [](const auto& setup) {
+      return std::string(setup.param.aead == "openssl" ? "OpenSsl" : "IpsecMb") +
+             (setup.param.writeback == "writeback" ? "WithWriteback" : "WithoutWriteback");
+    });
+
+TEST(ModelItself, ShrinkingLeavesWhatIsNeededAndNothingElse) {
+  std::vector<int> items(1000);
+  for (int i = 0; i < 1000; ++i) items[static_cast<std::size_t>(i)] = i;
+  const auto holds = [](const std::vector<int>& all, int item) {
+    return std::find(all.begin(), all.end(), item) != all.end();
+  };
+  const auto shortest = shrink(items, [&](const std::vector<int>& all) {
+    return holds(all, 17) && holds(all, 640) && holds(all, 641);
+  });
+  EXPECT_EQ(shortest, (std::vector<int>{17, 640, 641}));
+}
+
+TEST(ModelItself, AMountThatForgetsToPunchIsFoundOutInFewSteps) {
+  if (::access("/dev/fuse", R_OK | W_OK) != 0) GTEST_SKIP() << "no FUSE here";
+  const ModelSetup setup{"openssl", "writeback"};
+  const Steps steps = random_steps(7, 3000);
+  Outcome outcome;
+  {
+    Place place(setup);
+    ASSERT_EQ(place.mount.failure(), "");
+    outcome = walk(place, 0, steps, Sides::Fault::kForgetsPunching);
+  }
+  ASSERT_TRUE(outcome.failed());
+  const std::string told = report(setup, steps, outcome, false, Sides::Fault::kForgetsPunching);
+  ASSERT_TRUE(told.starts_with("shrunk to ")) << told;
+  EXPECT_LE(std::stoul(told.substr(10)), 8U) << told;
+  EXPECT_NE(told.find("fallocate"), std::string::npos) << told;
+}
+
+TEST(ModelItself, AMountThatAnswersNoMoreEndsTheWalk) {
+  if (::access("/dev/fuse", R_OK | W_OK) != 0 || ::geteuid() != 0) GTEST_SKIP() << "needs FUSE, and root";
+  const ModelSetup setup{"openssl", "writeback"};
+  Place place(setup, std::chrono::seconds(1));
+  ASSERT_EQ(place.mount.failure(), "");
+  ::kill(place.mount.server(), SIGSTOP);
+  const Steps steps = random_steps(7, 100);
+  const Outcome outcome = walk(place, 0, steps);
+  ::kill(place.mount.server(), SIGCONT);
+  EXPECT_TRUE(outcome.failed());
+  EXPECT_TRUE(place.watchdog->stepped_in());
+}
+
 }  // namespace
-}  // namespace kmsfs
+}  // namespace kmsfs::testing
