@@ -21,6 +21,7 @@ namespace kmsfs::cli {
 namespace {
 
 constexpr const char* kPlaintext = "Plaintext";
+constexpr const char* kDryRun = "DryRunOperationException";  // AWS's way to say that it would have succeeded
 
 // What to do about it, where that does not go without saying.
 std::string_view advice(std::string_view code) {
@@ -28,7 +29,7 @@ std::string_view advice(std::string_view code) {
     std::string_view code, text;
   };
   static constexpr Advice kAdvice[] = {
-      {"AccessDeniedException", "at the KMS's host, `kmsfs kms why` tells which statement decided"},
+      {"AccessDeniedException", "at the KMS's host, `kmsfs kms why` tells why"},
       {"NotFoundException", "`kmsfs kms list-keys` and `list-aliases` show what there is"},
       {"AlreadyExistsException", "`kmsfs kms update-alias` gives an alias to another key"},
       {"DisabledException", "`kmsfs kms enable-key` lets it be used again"},
@@ -78,6 +79,10 @@ Outcome run_operation(KmsRun& run) {
   auto request = kms_request(run.arguments);
   if (!request) return kms_failure(run, request.error());
   auto reply = call_operation(run, request->reveal());
+  if (!reply && std::string_view(reply.error().code == nullptr ? "" : reply.error().code) == kDryRun) {
+    std::fprintf(stderr, "%s: %s\n", kDryRun, reply.error().text.c_str());
+    return std::nullopt;
+  }
   if (!reply) return kms_failure(run, reply.error());
   if (run.arguments.given("--plaintext-out")) return print_without_plaintext(run, *reply);
   return print_reply(run, reply->reveal());
@@ -138,11 +143,17 @@ Failure kms_failure(const KmsRun& run, const Error& error) {
   const std::string_view code = error.code == nullptr ? "" : error.code;
   if (!code.empty() && !error.text.starts_with(code)) text.append(code).append(": ");
   text += error.text;
-  if (const auto what_to_do = advice(code); !what_to_do.empty()) text.append("; ").append(what_to_do);
-  return Failure{exit_code_of(error), std::move(text)};
+  const bool takes_no_alias = error.text.starts_with("Invalid keyId 'alias/");
+  const auto what_to_do = takes_no_alias
+                              ? "it takes no alias, but an id or ARN, which `kmsfs kms describe-key` shows"
+                              : advice(code);
+  if (!what_to_do.empty()) text.append(" (").append(what_to_do).append(")");
+  return Failure{run.kms.opening_failed() ? exit_code_of_opening_kms(error) : exit_code_of(error),
+                 std::move(text)};
 }
 
 Outcome print_reply(const KmsRun& run, ByteView json) {
+  if (as_text(json) == "{}" && run.output.query.empty()) return std::nullopt;  // done, and nothing to say
   if (auto printed = print_json(STDOUT_FILENO, json, run.output); !printed) {
     return kms_failure(run, printed.error());
   }

@@ -33,10 +33,16 @@ KmsConnection::KmsConnection(KmsAccess access)
     : access_(std::move(access)), logger_(make_logger(false, false)) {}
 KmsConnection::~KmsConnection() = default;
 
+// One with a code is the KMS's own: it is open, and does not know the caller.
+Error KmsConnection::opening(Error error) {
+  opening_failed_ = error.code == nullptr && access_.uri.starts_with("local:");
+  return error;
+}
+
 Result<KmsCaller*> KmsConnection::caller() {
   if (!caller_) {
     auto opened = open_caller(access_, clock_, logger_);
-    if (!opened) return std::move(opened).error();
+    if (!opened) return opening(std::move(opened).error());
     caller_ = std::move(*opened);
   }
   return caller_.get();
@@ -60,7 +66,7 @@ Result<kms::SensitiveBytes> KmsConnection::administer(std::string_view operation
   if (auto socket = AdminSocket::of(*directory)) return socket->call(operation, json);
   if (!service_) {
     auto opened = kms::Service::open(*directory, access_.passphrase, clock_, logger_);
-    if (!opened) return std::move(opened).error();
+    if (!opened) return opening(std::move(opened).error());
     service_ = std::move(*opened);
   }
   return kms::administration_call(service_->administration(), operation, as_text(json));

@@ -35,6 +35,9 @@ class KmsConnection {
   // As kms::administration_call(). kUnsupported if the KMS is not in a directory of this host.
   Result<kms::SensitiveBytes> administer(std::string_view operation, ByteView json);
 
+  // The last error was about opening a store: its seal, its files, its absence.
+  bool opening_failed() const { return opening_failed_; }
+
   // The directory of a local: URI; kUnsupported for others: `what` is done at the KMS's host.
   Result<std::string> store_directory(std::string_view what) const;
   const PassphraseSource& passphrase() const { return access_.passphrase; }
@@ -44,10 +47,12 @@ class KmsConnection {
  private:
   explicit KmsConnection(KmsAccess access);
   Result<KmsCaller*> caller();
+  Error opening(Error error);
 
   const KmsAccess access_;
   const SystemClock clock_;
   const Logger logger_;
+  bool opening_failed_ = false;
   std::unique_ptr<KmsCaller> caller_;
   std::unique_ptr<kms::Service> service_;  // for administration within this process
 };

@@ -6,6 +6,7 @@
 #include "cli/kms_run.h"
 #include "kms/audit_log.h"
 #include "kms/backup.h"
+#include "kms/names.h"
 #include "kms/service.h"
 
 namespace kmsfs::cli {
@@ -66,6 +67,10 @@ Outcome init_store(KmsRun& run) {
   kms::Service::NewStore store;
   store.seal.kind = seal == "keyfile" ? kms::SealKind::kKeyFile : kms::SealKind::kPassphrase;
   if (run.arguments.given("--region")) store.region = run.arguments.text("--region");
+  if (!kms::is_region(store.region)) {
+    return kms_failure(run, error(Kind::kInvalid, "a region has lower-case letters, digits and -, unlike '" +
+                                                      store.region + "'"));
+  }
   if (auto made = kms::Service::create_store(*directory, store, run.kms.passphrase()); !made) {
     return opening_failure(run, made.error());
   }

@@ -136,7 +136,12 @@ Result<std::string> Administration::create_user(const std::string& account, cons
 Result<bool> Administration::has_user(const std::string& arn) {
   auto transaction = engine_.read();
   if (!transaction) return std::move(transaction).error();
-  auto stored = (*transaction)->get(Table::kPrincipals, as_bytes(arn));
+  // The root of an account is there as long as the account is.
+  constexpr std::size_t kAccountAt = std::string_view("arn:aws:iam::").size();
+  const std::string account = arn.size() > kAccountAt ? arn.substr(kAccountAt, 12) : std::string();
+  const bool is_root = is_account(account) && arn == root_arn(account);
+  auto stored = is_root ? (*transaction)->get(Table::kAccounts, as_bytes(account))
+                        : (*transaction)->get(Table::kPrincipals, as_bytes(arn));
   if (!stored) return std::move(stored).error();
   return stored->has_value();
 }

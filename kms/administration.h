@@ -30,7 +30,7 @@ class Administration {
   Result<std::string> create_account();  // 12 digits
   // kExists if there is one of that name.
   Result<std::string> create_user(const std::string& account, const std::string& name);  // its ARN
-  Result<bool> has_user(const std::string& arn);
+  Result<bool> has_user(const std::string& arn);  // or the root of an account
   // Replaces the policy of that name; an empty document removes it.
   Result<void> put_user_policy(const std::string& user_arn, const std::string& policy_name,
                                const std::string& document);

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "kms/administration.h"
+#include "kms/errors.h"
 #include "kms/names.h"
 #include "kmsclient/passwd.h"
 #include "kmsclient/provider.h"
@@ -21,6 +22,10 @@ std::string user_name(uid_t uid) {
   return kms::is_user_name(name) ? name : "uid-" + std::to_string(uid);
 }
 
+Error unknown_caller(const std::string& text) {
+  return kms::answer(Kind::kNotFound, "UnrecognizedClientException", "the key store has no user " + text);
+}
+
 // The ARN that `user` means for the calling uid.
 Result<std::string> principal_named(kms::Administration& administration, const std::string& user) {
   std::string arn = user;
@@ -28,16 +33,15 @@ Result<std::string> principal_named(kms::Administration& administration, const s
     auto own = administration.user_of_uid(::geteuid());
     if (!own) return std::move(own).error();
     if (!*own) {
-      return error(Kind::kNotFound, "the key store has no user for uid " + std::to_string(::geteuid()) +
-                                        "; kmsfs init makes one, kmsfs kms map-uid names one, and "
-                                        "--principal ARN does without");
+      return unknown_caller("for uid " + std::to_string(::geteuid()) +
+                            "; kmsfs init makes one, and kmsfs kms map-uid says who it is");
     }
     if (user.empty()) return std::move(**own);
     arn = kms::user_arn((*own)->substr(std::string_view("arn:aws:iam::").size(), 12), user);
   }
   auto known = administration.has_user(arn);
   if (!known) return std::move(known).error();
-  if (!*known) return error(Kind::kNotFound, "the key store has no user " + arn);
+  if (!*known) return unknown_caller(arn);
   return arn;
 }
 
