@@ -30,6 +30,7 @@ struct Requests {
   UmountRequest umount;
   StatusRequest status;
   InfoRequest info;
+  RevokeRequest revoke;
 };
 
 void add_init(CLI::App& app, Requests& requests) {
@@ -91,6 +92,11 @@ void add_info(CLI::App& app, Requests& requests) {
   command->add_option("PATH", requests.info.paths)->required()->type_name("...");
 }
 
+void add_revoke(CLI::App& app, Requests& requests) {
+  auto* command = app.add_subcommand("revoke", "Take every data key from a mount now; the KMS decides anew");
+  command->add_option("MOUNTPOINT", requests.revoke.mountpoint)->required()->type_name("");
+}
+
 Outcome usage(const Error& error) { return Failure{ExitCode::kUsage, error.text + " (kmsfs --help)"}; }
 
 Outcome init(Requests& requests) {
@@ -144,6 +150,7 @@ int run_command_line(int argument_count, const char* const* arguments) {
   add_umount(app, requests);
   add_status(app, requests);
   add_info(app, requests);
+  add_revoke(app, requests);
   app.add_subcommand("kms", "Administer a KMS: keys, policies, identities; see kmsfs kms help");
   const std::string_view first = argument_count > 1 ? arguments[1] : "";
   if (first == "kms") {  // a table of its own
@@ -169,6 +176,7 @@ int run_command_line(int argument_count, const char* const* arguments) {
       {"umount", [&] { return run_umount(requests.umount); }},
       {"status", [&] { return run_status(requests.status); }},
       {"info", [&] { return run_info(requests.info); }},
+      {"revoke", [&] { return run_revoke(requests.revoke); }},
   };
   return report(commands.at(app.get_subcommands().front()->get_name())());
 }

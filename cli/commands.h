@@ -41,6 +41,11 @@ struct StatusRequest {
 };
 Outcome run_status(const StatusRequest& request);
 
+struct RevokeRequest {
+  std::string mountpoint;
+};
+Outcome run_revoke(const RevokeRequest& request);
+
 struct InfoRequest {
   std::vector<std::string> paths;
   bool json = false;

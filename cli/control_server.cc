@@ -120,6 +120,7 @@ void ControlServer::hear(UniqueFd client) {
   const bool is_object = !request.is_discarded() && request.is_object();
   const auto name = is_object ? request.find("request") : request.end();
   if (is_object && name != request.end() && *name == "status") return send_answer(client, answers_.status());
+  if (is_object && name != request.end() && *name == "revoke") return send_answer(client, answers_.revoke());
   if (is_object && name != request.end() && *name == "information") {
     const auto inode = request.find("inode");
     if (inode != request.end() && inode->is_number_unsigned()) {

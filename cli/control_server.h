@@ -1,4 +1,4 @@
-// The control socket of a mount: answers `kmsfs status` and `kmsfs info`.
+// The control socket of a mount: answers `kmsfs status`, `kmsfs info` and `kmsfs revoke`.
 //
 // A client sends one JSON object in one line, gets one JSON object, and is hung up on. Only the uid that
 // mounted and root are heard (SO_PEERCRED). Status is answered by a thread of its own from figures alone, so
@@ -25,6 +25,7 @@ class ControlServer {
  public:
   struct Answers {
     std::function<nlohmann::json()> status;                                  // must not wait for anything
+    std::function<nlohmann::json()> revoke;                                  // the same
     std::function<Result<nlohmann::json>(std::uint64_t inode)> information;  // may take its time
   };
 

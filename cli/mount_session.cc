@@ -212,9 +212,10 @@ Result<void> MountSession::start_control() {
   if (!entry) return error(Kind::kInternal, "the mount is not in the mount table");
   auto directory = runtime_directory();
   if (!directory) return std::move(directory).error();
-  auto control = ControlServer::start(
-      *directory + "/" + control_socket_name(entry->device),
-      {[this] { return status(); }, [this](std::uint64_t inode) { return information(inode); }}, logger_);
+  auto control = ControlServer::start(*directory + "/" + control_socket_name(entry->device),
+                                      {[this] { return status(); }, [this] { return revoke(); },
+                                       [this](std::uint64_t inode) { return information(inode); }},
+                                      logger_);
   if (!control) return std::move(control).error();
   control_ = std::move(*control);
   return {};
@@ -229,6 +230,9 @@ Outcome MountSession::run() {
   // What was not repaired yet stays for the next mount; a read-only one repairs nothing.
   if (request_.mount.read_only || !files_->recovered()) {
     record_->abandon();
+  } else if (!files_->finished()) {
+    logger_->warn("{}: the disk did not take all that was to be written; the next mount repairs files",
+                  backing_path_);
   } else if (auto recorded = record_->end(); !recorded) {
     return failure(recorded.error(), "ending the mount of " + backing_path_);
   }
@@ -249,6 +253,13 @@ nlohmann::json MountSession::status() const {
   facts.uptime = std::chrono::duration_cast<std::chrono::seconds>(clock_.boot_time() - began_);
   facts.allowed_keys = volume_->parameters().allowed_keys;
   return status_answer(facts, keys_->figures(), files_->figures(), mounted_->figures());
+}
+
+nlohmann::json MountSession::revoke() const {
+  const std::uint64_t held = keys_->figures().entries;
+  logger_->warn("{}: all data keys are withdrawn by kmsfs revoke", mountpoint_->path());
+  keys_->revoke_all(error(Kind::kDenied, "withdrawn by kmsfs revoke; the KMS has not been asked again yet"));
+  return {{"data_keys", held}};
 }
 
 Result<nlohmann::json> MountSession::information(std::uint64_t inode) const {

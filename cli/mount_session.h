@@ -66,6 +66,7 @@ class MountSession {
   Result<void> lock_volume();
   Result<void> start_control();
   nlohmann::json status() const;
+  nlohmann::json revoke() const;
   Result<nlohmann::json> information(std::uint64_t inode) const;
 
   MountRequest request_;

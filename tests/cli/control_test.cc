@@ -34,6 +34,9 @@ class ControlSocket : public ::testing::Test {
                                        {[this] {
                                           return json{{"uptime_seconds", ++asked_}};
                                         },
+                                        [this] {
+                                          return json{{"data_keys", ++revoked_}};
+                                        },
                                         [this](std::uint64_t inode) -> Result<json> {
                                           if (inode == kHanging) released_.get_future().wait();
                                           if (inode == 404)
@@ -62,6 +65,7 @@ class ControlSocket : public ::testing::Test {
   MountEntry mount_;
   std::string path_;
   int asked_ = 0;
+  int revoked_ = 0;
   std::promise<void> released_;
   std::unique_ptr<ControlServer> server_;
 };

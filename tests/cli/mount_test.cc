@@ -5,6 +5,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <array>
 #include <chrono>
 #include <csignal>
 #include <fstream>
@@ -135,6 +136,30 @@ TEST_F(Mount, WhenUmountReturnsTheVolumeIsFreeAtOnce) {
     EXPECT_TRUE(!std::getline(state, line) || line.find(") Z ") != std::string::npos) << line;
   }
   EXPECT_EQ(records(), 0u);
+}
+
+TEST_F(Mount, RevokeTakesEveryKeyAtOnceAndTheKmsDecidesAnew) {
+  mount();
+  write("letter", "to ada");
+  const UniqueFd held(::open((mountpoint() + "/letter").c_str(), O_RDONLY | O_CLOEXEC));
+  ASSERT_TRUE(held);
+  const auto calls = [&] { return status().at("key_cache").at("kms_calls").get<std::uint64_t>(); };
+  const auto before = calls();
+  ASSERT_TRUE(succeeds({"revoke", mountpoint()}));
+  EXPECT_GE(status().at("key_cache").at("revocations").get<std::uint64_t>(), 1u);
+  // Nobody took the permission away, so the open file works again as soon as the KMS has been asked.
+  std::array<char, 16> text{};
+  ssize_t got = -1;
+  for (int i = 0; i < 1000 && got < 0; ++i) {
+    got = ::pread(held.get(), text.data(), text.size(), 0);
+    if (got < 0) std::this_thread::sleep_for(std::chrono::milliseconds(10));
+  }
+  EXPECT_EQ(std::string_view(text.data(), got < 0 ? 0 : static_cast<std::size_t>(got)), "to ada");
+  EXPECT_GT(calls(), before);
+}
+
+TEST_F(Mount, RevokeOfWhatIsNotMountedSaysSo) {
+  EXPECT_TRUE(fails({"revoke", mountpoint()}, ExitCode::kNotMounted, "no kmsfs is mounted there"));
 }
 
 TEST_F(Mount, ABusyMountStaysAndItsUsersAreNamed) {
