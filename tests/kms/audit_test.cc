@@ -175,6 +175,71 @@ TEST_F(AuditTest, ALogRemovedUnderUseEndsTheUseOfKeys) {
   EXPECT_EQ(opened.error().kind, Kind::kUnavailable);
 }
 
+TEST_F(AuditTest, ARequestByAnotherAccountIsLoggedForBoth) {
+  const Invocation carol = new_administrator("carol");
+  const Bytes blob = encrypt("hello");
+  const std::size_t before = audit_lines().size();
+  ASSERT_FALSE(decrypt_as(carol, blob, {}, key_));
+  ASSERT_TRUE(service_->create_grant(
+      alice_,
+      {.key_id = key_, .grantee_principal = carol.principal, .operations = {"Decrypt", "RetireGrant"}}));
+  ASSERT_TRUE(decrypt_as(carol, blob, {}, key_));
+  auto grants = service_->list_grants(alice_, {.key_id = key_});
+  ASSERT_TRUE(service_->retire_grant(carol, {.key_id = key_, .grant_id = grants->grants[0].grant_id}));
+  const auto lines = audit_lines();
+  ASSERT_EQ(lines.size(), before + 8);  // three times two, and alice's two
+  for (const std::size_t at : {before, before + 3, before + 6}) {
+    const auto first = nlohmann::json::parse(lines[at]), second = nlohmann::json::parse(lines[at + 1]);
+    EXPECT_EQ(first["recipientAccountId"], account_of(carol));
+    EXPECT_EQ(second["recipientAccountId"], account_);
+    EXPECT_EQ(first["userIdentity"], second["userIdentity"]);
+    EXPECT_EQ(first["sharedEventID"], second["sharedEventID"]);
+    EXPECT_EQ(first["requestID"], second["requestID"]);
+    EXPECT_NE(first["eventID"], second["eventID"]);
+    EXPECT_EQ(first.contains("errorCode"), at == before);
+  }
+  EXPECT_FALSE(nlohmann::json::parse(lines[before + 2]).contains("sharedEventID"));
+  EXPECT_EQ(problem(), std::nullopt);
+}
+
+TEST_F(AuditTest, AForeignChangeWhoseProcessDiedAfterHalfItsLinesIsCompletedByTheNext) {
+  const Invocation carol = new_user("carol");
+  auto grant = service_->create_grant(
+      alice_, {.key_id = key_, .grantee_principal = carol.principal, .operations = {"RetireGrant"}});
+  ASSERT_TRUE(grant);
+  ASSERT_TRUE(service_->retire_grant(carol, {.grant_token = grant->grant_token}));
+  service_.reset();
+  const auto whole = audit_lines();
+  for (const std::size_t missing : {1U, 2U}) {
+    write_lines({whole.begin(), whole.end() - missing});
+    write_text(store_path() + "/audit.head", std::string(56, '\0'));
+    service_ = open();
+    EXPECT_EQ(state_of(key_), KeyState::kEnabled);
+    service_.reset();
+    const auto now = audit_lines();
+    ASSERT_EQ(now.size(), whole.size() + 1);
+    EXPECT_TRUE(std::equal(whole.begin(), whole.end(), now.begin()));
+    EXPECT_EQ(problem(), std::nullopt);
+  }
+}
+
+TEST_F(AuditTest, TheIdOfTheRequestIsTheOneThatTheCallerIsTold) {
+  Invocation asked = alice_;
+  asked.request_id = "12345678-1234-4234-8234-123456789abc";
+  ASSERT_TRUE(encrypt_as(asked, key_));
+  EXPECT_EQ(nlohmann::json::parse(audit_lines().back())["requestID"], asked.request_id);
+}
+
+TEST_F(AuditTest, ANewKeyIsDescribedInItsRecord) {
+  const std::string key = new_key({.description = "of note", .policy = {}});
+  const auto record = nlohmann::json::parse(audit_lines().back());
+  EXPECT_EQ(record["eventName"], "CreateKey");
+  EXPECT_EQ(record["responseElements"]["keyMetadata"]["arn"], key);
+  EXPECT_EQ(record["responseElements"]["keyMetadata"]["description"], "of note");
+  EXPECT_EQ(record["requestParameters"]["bypassPolicyLockoutSafetyCheck"], false);
+  EXPECT_FALSE(record["readOnly"].get<bool>());
+}
+
 TEST_F(AuditTest, ManyThreadsMakeOneChain) {
   const Bytes blob = encrypt("hello");
   const std::size_t before = audit_lines().size();
