@@ -7,7 +7,6 @@
 #include <array>
 #include <boost/asio/post.hpp>
 #include <cerrno>
-#include <ctime>
 
 namespace kmsfs::kms {
 
@@ -60,21 +59,6 @@ std::string_view reason_of(int status) {
     default:
       return "Unknown";
   }
-}
-
-std::string http_date(WallTime now) {
-  const std::time_t seconds = std::chrono::duration_cast<std::chrono::seconds>(now).count();
-  std::tm utc{};
-  ::gmtime_r(&seconds, &utc);
-  // Not strftime: its names follow the locale.
-  static constexpr const char* kDays[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
-  static constexpr const char* kMonths[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
-                                            "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
-  std::array<char, 64> text{};
-  const int size = std::snprintf(text.data(), text.size(), "%s, %02d %s %04d %02d:%02d:%02d GMT",
-                                 kDays[utc.tm_wday], utc.tm_mday, kMonths[utc.tm_mon], utc.tm_year + 1900,
-                                 utc.tm_hour, utc.tm_min, utc.tm_sec);
-  return {text.data(), static_cast<std::size_t>(size)};
 }
 
 }  // namespace
@@ -249,7 +233,6 @@ void Connection::compose() {
   for (const OwnedHeader& header : answer.headers) {
     text.append("\r\n").append(header.name).append(": ").append(header.value);
   }
-  text.append("\r\nDate: ").append(http_date(home_.clock->wall_time()));
   text.append("\r\nContent-Length: ").append(std::to_string(answer.body.size()));
   if (!exchange_->keep_alive) {
     text.append("\r\nConnection: close");

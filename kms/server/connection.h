@@ -28,7 +28,6 @@ struct ConnectionHome {
 
   boost::asio::io_context context{1};
   const HttpLimits* limits = nullptr;
-  const Clock* clock = nullptr;
   MemoryBudget* budget = nullptr;
 };
 

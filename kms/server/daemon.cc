@@ -208,7 +208,7 @@ class Daemon {
     server_ = HttpServer::start(
         std::move(doors), certificate_.get(), limits(),
         options_.io_threads != 0 ? options_.io_threads : std::clamp<std::size_t>(processors / 2, 1, 4),
-        clock_, logger_);
+        logger_);
     return std::nullopt;
   }
 

@@ -167,12 +167,11 @@ std::optional<Client> client_of(int socket, const Listener& listener) {
 class Server final : public HttpServer {
  public:
   Server(std::vector<Door> doors, const TlsCertificate* certificate, const HttpLimits& limits,
-         std::size_t threads, const Clock& clock, Logger logger)
+         std::size_t threads, Logger logger)
       : certificate_(certificate), limits_(limits), budget_(limits.buffers), logger_(std::move(logger)) {
     for (std::size_t i = 0; i < threads; ++i) {
       threads_.push_back(std::make_unique<IoThread>(census_));
       threads_[i]->limits = &limits_;
-      threads_[i]->clock = &clock;
       threads_[i]->budget = &budget_;
     }
     for (Door& door : doors) {
@@ -277,9 +276,8 @@ class Server final : public HttpServer {
 }  // namespace
 
 std::unique_ptr<HttpServer> HttpServer::start(std::vector<Door> doors, const TlsCertificate* certificate,
-                                              const HttpLimits& limits, std::size_t threads,
-                                              const Clock& clock, Logger logger) {
-  return std::make_unique<Server>(std::move(doors), certificate, limits, threads, clock, std::move(logger));
+                                              const HttpLimits& limits, std::size_t threads, Logger logger) {
+  return std::make_unique<Server>(std::move(doors), certificate, limits, threads, std::move(logger));
 }
 
 }  // namespace kmsfs::kms

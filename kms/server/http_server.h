@@ -42,8 +42,7 @@ class HttpServer {
 
   // `certificate` may be null if no listener speaks TLS.
   static std::unique_ptr<HttpServer> start(std::vector<Door> doors, const TlsCertificate* certificate,
-                                           const HttpLimits& limits, std::size_t threads, const Clock& clock,
-                                           Logger logger);
+                                           const HttpLimits& limits, std::size_t threads, Logger logger);
   virtual ~HttpServer() = default;  // stops at once, if stop() has not been called
 
   // Accepts nothing more, ends idle connections, lets requests under way finish for that long, then ends

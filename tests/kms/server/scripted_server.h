@@ -71,7 +71,7 @@ class ScriptedServer : public ::testing::Test {
     doors.push_back({unix_socket->take(), &handler_, &*workers_});
     doors.push_back({std::move(tcp->front()), &handler_, &*workers_});
     unix_socket_.emplace(std::move(*unix_socket));
-    server_ = kms::HttpServer::start(std::move(doors), certificate, limits, 2, clock_, make_null_logger());
+    server_ = kms::HttpServer::start(std::move(doors), certificate, limits, 2, make_null_logger());
   }
   void stop(std::chrono::milliseconds patience = std::chrono::seconds(10)) {
     if (server_ == nullptr) return;
@@ -91,7 +91,6 @@ class ScriptedServer : public ::testing::Test {
   }
 
   TemporaryDirectory directory_;
-  const SystemClock clock_;
   ScriptedHandler handler_;
   std::optional<kms::UnixListener> unix_socket_;
   std::optional<kms::WorkerPool> workers_;
