@@ -38,11 +38,13 @@ Json attachment_statement(std::vector<std::string> principals) {
   return made;
 }
 
+// As the console writes it but for kms:CreateAlias, which is kms:Create* there: that would hold
+// kms:CreateGrant, and with a grant to themselves administrators could use the key.
 Json administrators_statement(std::vector<std::string> principals) {
   return statement(
       "Allow access for Key Administrators", std::move(principals),
-      {"kms:Create*", "kms:Describe*", "kms:Enable*", "kms:List*", "kms:Put*", "kms:Update*", "kms:Revoke*",
-       "kms:Disable*", "kms:Get*", "kms:Delete*", "kms:TagResource", "kms:UntagResource",
+      {"kms:CreateAlias", "kms:Describe*", "kms:Enable*", "kms:List*", "kms:Put*", "kms:Update*",
+       "kms:Revoke*", "kms:Disable*", "kms:Get*", "kms:Delete*", "kms:TagResource", "kms:UntagResource",
        "kms:ScheduleKeyDeletion", "kms:CancelKeyDeletion", "kms:RotateKeyOnDemand"});
 }
 

@@ -20,7 +20,7 @@ struct ConsolePolicy {
 };
 // Four statements: "Enable IAM User Permissions", "Allow access for Key Administrators", "Allow use of the
 // key", "Allow attachment of persistent resources" (only with kms:GrantIsForAWSResource). A statement whose
-// principals nobody named is left out.
+// principals nobody named is left out. Unlike the console's, administrators cannot make grants.
 Result<std::string> console_policy(const ConsolePolicy& wishes);
 
 // Lets the account use the key: adds arn:aws:iam::ACCOUNT:root to "Allow use of the key" and "Allow
