@@ -142,7 +142,9 @@ Failure kms_failure(const KmsRun& run, const Error& error) {
   std::string text = std::string(run.arguments.command()->name) + ": ";
   const std::string_view code = error.code == nullptr ? "" : error.code;
   if (!code.empty() && !error.text.starts_with(code)) text.append(code).append(": ");
-  text += error.text;
+  // The way to a KMS elsewhere names the operation, which the command has named.
+  const std::string named = operation_of(*run.arguments.command()) + ": ";
+  text += error.text.starts_with(named) ? error.text.substr(named.size()) : error.text;
   const bool takes_no_alias = error.text.starts_with("Invalid keyId 'alias/");
   const auto what_to_do = takes_no_alias
                               ? "it takes no alias, but an id or ARN, which `kmsfs kms describe-key` shows"

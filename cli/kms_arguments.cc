@@ -40,7 +40,8 @@ class KmsArgumentsParser {
 
   Result<KmsArguments> parse() {
     while (!rest_.empty()) {
-      const std::string_view word = take();
+      std::string_view word = take();
+      if (word == "-h") word = "--help";
       KMSFS_TRY(word.starts_with("--") && word.size() > 2 ? option(word) : plain_word(word));
     }
     if (parsed_.help() || parsed_.command_ == nullptr) return std::move(parsed_);

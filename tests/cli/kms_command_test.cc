@@ -191,6 +191,37 @@ TEST_F(KmsCommandTest, HelpIsAboutEveryCommand) {
   EXPECT_NE(kmsfs({"kms", "help", "encrypt"}).output.find("--plaintext"), std::string::npos);
 }
 
+// The first block of shell in the page, as a script that ends at the first line that does not do what it
+// should.
+std::string walk_through() {
+  std::ifstream page(KMSFS_SOURCE_DIR "/docs/KMS.md");
+  std::string script = "set -eu\n";
+  bool inside = false;
+  for (std::string line; std::getline(page, line);) {
+    if (line == "```sh") {
+      inside = true;
+    } else if (inside && line == "```") {
+      return script;
+    } else if (inside && line.ends_with("# refused")) {
+      script += "if " + line.substr(0, line.find("  # refused")) + "; then echo 'not refused'; exit 99; fi\n";
+    } else if (inside) {
+      script += line + "\n";
+    }
+  }
+  return "exit 98";
+}
+
+class KmsWalkThrough : public testing::KmsfsCommand {};
+
+TEST_F(KmsWalkThrough, OfTheDocumentationDoesWhatItSays) {
+  const std::string directory = std::filesystem::path(KMSFS_BINARY).parent_path();
+  const auto result = run({"timeout", "120", "env", "-C", top_.path(), "PATH=" + directory + ":/usr/bin:/bin",
+                           "/bin/sh", "-c", walk_through()});
+  EXPECT_EQ(result.status, 0) << result.output;
+  EXPECT_NE(result.output.find("attack at dawn"), std::string::npos) << result.output;
+  EXPECT_TRUE(std::filesystem::exists(path("restored/store.mdb")));
+}
+
 TEST(KmsManual, NamesEveryCommandAndEveryOption) {
   std::ifstream file(KMSFS_SOURCE_DIR "/docs/man/kmsfs-kms.1");
   const std::string manual{std::istreambuf_iterator<char>(file), {}};
