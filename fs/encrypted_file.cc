@@ -67,7 +67,8 @@ Result<std::unique_ptr<EncryptedFile>> EncryptedFile::open(Disk& disk, UniqueFd 
                                                            const VolumeId& volume_id,
                                                            const FileHeader& header,
                                                            std::span<const std::byte, 32> data_key,
-                                                           Recovery recovery, const Logger& logger) {
+                                                           Recovery recovery, const Logger& logger,
+                                                           std::optional<std::uint64_t> known_size) {
   if (header.volume_id != volume_id) return error(Kind::kCorrupt, "a file of another volume");
   if (header.header_size != geometry.header_size()) {
     return error(Kind::kCorrupt, "the header is not of the volume's size");
@@ -82,6 +83,10 @@ Result<std::unique_ptr<EncryptedFile>> EncryptedFile::open(Disk& disk, UniqueFd 
   }
   auto state = State::open(disk, std::move(fd), geometry, header, std::move(*keys), recovery);
   if (!state) return std::move(state).error();
+  if (known_size && !(*state)->slot.clean && *known_size <= (*state)->size) {
+    (*state)->size = *known_size;
+    (*state)->must_cut = true;
+  }
   if (recovery == Recovery::kRepair) {
     auto made = (*state)->repair();
     if (!made) {
@@ -102,9 +107,11 @@ const FileId& EncryptedFile::file_id() const { return state_->header.file_id; }
 int EncryptedFile::fd() const { return state_->blocks.fd(); }
 void EncryptedFile::replace_fd(UniqueFd fd) { state_->blocks.replace_fd(std::move(fd)); }
 std::uint64_t EncryptedFile::size() const { return state_->size; }
-bool EncryptedFile::clean() const { return state_->slot.clean; }
+bool EncryptedFile::clean() const { return state_->slot.clean && state_->slot_known; }
 bool EncryptedFile::sparse() const { return state_->slot.sparse; }
 bool EncryptedFile::repaired() const { return state_->repaired; }
+bool EncryptedFile::unrepaired() const { return state_->unrepaired; }
+bool EncryptedFile::unfinished() const { return state_->must_cut; }
 
 Result<std::size_t> EncryptedFile::read_at(std::uint64_t offset, ByteSpan out) const {
   if (!has_keys()) return expired();
@@ -130,7 +137,10 @@ Result<void> EncryptedFile::truncate(std::uint64_t size) {
 
 Result<void> EncryptedFile::sync(bool data_only) {
   KMSFS_TRY(state_->mark_clean());
-  return data_only ? state_->disk.sync_data(fd()) : state_->disk.sync(fd());
+  auto synced = data_only ? state_->disk.sync_data(fd()) : state_->disk.sync(fd());
+  // The kernel may have dropped what it could not write; the next sync would have nothing to do.
+  if (!synced && state_->changed) state_->slot_known = false;
+  return synced;
 }
 
 Result<void> EncryptedFile::mark_clean() { return state_->mark_clean(); }
@@ -159,25 +169,27 @@ Result<void> EncryptedFile::State::check_usable(std::uint64_t offset, std::uint6
 }
 
 Result<void> EncryptedFile::State::write_slot(StateSlot next) {
-  next.sequence = slot.sequence + 1;
+  next.sequence = ++slot.sequence;  // even if this one does not get through
   next.mac = state_mac(header_key, next);
   std::array<std::byte, kStateSlotSize> bytes;
   next.serialize(bytes);
+  slot_known = false;
   KMSFS_TRY(disk.write_at(blocks.fd(), geometry.header_size() - kStateSlotSize, bytes));
   slot = next;
+  slot_known = true;
   return {};
 }
 
 Result<void> EncryptedFile::State::mark_changing() {
   changed = true;
-  if (!slot.clean) return {};
+  if (!slot.clean && slot_known) return {};
   return write_slot({.clean = false, .sparse = slot.sparse});
 }
 
 Result<void> EncryptedFile::State::make_sparse() {
   changed = true;
-  if (slot.sparse && !must_sync_sparse) return {};
-  if (!slot.sparse) KMSFS_TRY(write_slot({.clean = false, .sparse = true}));
+  if (slot.sparse && slot_known && !must_sync_sparse) return {};
+  if (!slot.sparse || !slot_known) KMSFS_TRY(write_slot({.clean = false, .sparse = true}));
   must_sync_sparse = true;
   KMSFS_TRY(disk.sync_data(blocks.fd()));
   must_sync_sparse = false;
@@ -187,8 +199,9 @@ Result<void> EncryptedFile::State::make_sparse() {
 // A file that was only read stays as it was if it cannot be marked: its descriptor may not be open for
 // writing.
 Result<void> EncryptedFile::State::mark_clean() {
-  if (slot.clean && slot.plain_size == size && !must_cut) return {};
+  if (slot.clean && slot_known && slot.plain_size == size && !must_cut && !unrepaired) return {};
   const auto mark = [&]() -> Result<void> {
+    if (unrepaired) KMSFS_TRY(repair());
     if (!tail_clear && !blocks.has_cipher()) return {};  // stays "not clean", which is always true
     KMSFS_TRY(settle());
     KMSFS_TRY(clear_tail());

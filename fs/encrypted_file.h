@@ -9,6 +9,7 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 
 #include "core/ids.h"
 #include "core/log.h"
@@ -35,11 +36,13 @@ class EncryptedFile {
   // An existing one. The header is checked against volume id, data key (commitment) and MACs, and the size
   // against the state slot, which is read again: `header` may be older. kRepair makes its repairs at once,
   // and says so in the log; on a descriptor that is not open for writing they last only as long as this
-  // object.
+  // object. `known_size`: what an earlier object that ended unfinished() had for its size; it counts while
+  // the slot is not clean.
   static Result<std::unique_ptr<EncryptedFile>> open(Disk& disk, UniqueFd fd, const Geometry& geometry,
                                                      const VolumeId& volume_id, const FileHeader& header,
                                                      std::span<const std::byte, 32> data_key,
-                                                     Recovery recovery, const Logger& logger);
+                                                     Recovery recovery, const Logger& logger,
+                                                     std::optional<std::uint64_t> known_size = {});
   ~EncryptedFile();  // wipes the keys; writes nothing
 
   const FileId& file_id() const;
@@ -48,7 +51,10 @@ class EncryptedFile {
   std::uint64_t size() const;
   bool clean() const;
   bool sparse() const;
-  bool repaired() const;  // open() found what only a crash explains
+  bool repaired() const;    // open() found what only a crash explains
+  bool unrepaired() const;  // ... and could not put it right on disk
+  // The backing file tells another size, and the disk took no change that would set it right.
+  bool unfinished() const;
 
   // Fewer bytes than asked means end of file, nothing else.
   Result<std::size_t> read_at(std::uint64_t offset, ByteSpan out) const;

@@ -52,16 +52,19 @@ Result<std::unique_ptr<EncryptedFile::State>> EncryptedFile::State::open(Disk& d
 }
 
 // Makes the repairs durable in the file; if that fails, `repairing` keeps it readable as long as the object
-// lives.
+// lives, and it is not marked clean before they are made.
 Result<void> EncryptedFile::State::repair() {
   repairing = true;
-  if (repaired) {
+  unrepaired = true;
+  if (repaired || must_cut) {
     KMSFS_TRY(mark_changing());
     KMSFS_TRY(settle());
   }
   KMSFS_TRY(repair_tail_page());
   KMSFS_TRY(repair_unwritten_blocks());
-  return clear_tail();  // the slot may have reached the disk without the zeros that it vouches for
+  KMSFS_TRY(clear_tail());  // the slot may have reached the disk without the zeros that it vouches for
+  unrepaired = false;
+  return {};
 }
 
 // The tail past the last page must be zeros, or the next growth would take it for a block.

@@ -54,13 +54,15 @@ struct EncryptedFile::State {
   const FileHeader header;  // without the key section
   const MacKey header_key;
   EncryptedFileBlocks blocks;
-  StateSlot slot;  // as it is on disk
+  StateSlot slot;  // as it is on disk, if slot_known
   std::uint64_t size = 0;
   bool changed = false;     // by this object
   bool tail_clear = false;  // known: the last block holds zeros past the end
   bool must_cut = false;    // backing size or tail do not agree with `size`
   bool must_sync_sparse = false;
-  bool repairing = false;  // zero pages are blocks that were never written
+  bool slot_known = true;   // false: writing or syncing it failed, so that the disk may hold an older one
+  bool repairing = false;   // zero pages are blocks that were never written
+  bool unrepaired = false;  // repair() did not come to its end
   bool repaired = false;
 };
 

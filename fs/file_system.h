@@ -135,9 +135,9 @@ class FileSystem {
   Result<Created> create(NodeId parent, std::string_view name, mode_t mode, int flags, const Caller& caller);
   // O_TMPFILE: an open file without a name; make_link() may give it one.
   Result<Created> create_unnamed(NodeId parent, mode_t mode, int flags, const Caller& caller);
-  // Content changed by a caller without CAP_FSETID, `unprivileged`, loses its set-id bits and file capability;
-  // whether the set-group-id bit of a file that its group may not execute goes depends on the caller's groups.
-  // Of `flags` the access mode and O_TRUNC matter.
+  // Content changed by a caller without CAP_FSETID, `unprivileged`, loses its set-id bits and file
+  // capability; whether the set-group-id bit of a file that its group may not execute goes depends on the
+  // caller's groups. Of `flags` the access mode and O_TRUNC matter.
   Result<HandleId> open(NodeId node, int flags, const Caller* unprivileged = nullptr);
   Result<std::size_t> read(NodeId node, HandleId handle, std::uint64_t offset, ByteSpan out);
   // Always at `offset`: for O_APPEND the kernel has put the end of the file there. from_page_cache
@@ -181,6 +181,9 @@ class FileSystem {
   Result<void> recover_all();
   // Nothing is left for the next mount to recover.
   bool recovered() const;
+  // After shut_down(): no file was left half changed by a disk that took no change any more. One that was is
+  // for the next mount to recover, as after a crash.
+  bool finished() const;
   // At unmount: writes the state slots of all files still open. No operation may run or follow.
   void shut_down();
 

@@ -78,7 +78,9 @@ Result<void> FileSystem::recover_file(NodeId id) {
   if (!handle && handle.error().kind == Kind::kCorrupt)
     return {};  // counted and logged; no repair will mend it
   if (!handle) return std::move(handle).error();
+  const bool unrepaired = s.content_of(*node).unrepaired();
   release(id, *handle);
+  if (unrepaired) return error(Kind::kNoSpace, "the disk takes no repair");
   return {};
 }
 
@@ -98,6 +100,10 @@ Result<void> FileSystem::recover_all() {
 }
 
 bool FileSystem::recovered() const { return state_->recovered; }
+
+bool FileSystem::finished() const {
+  return state_->content.sizes_of_unfinished.with([](const auto& sizes) { return sizes.empty(); });
+}
 
 void FileSystem::State::stop_recovering() {
   stop_recovery = true;

@@ -142,7 +142,8 @@ Result<Inode::Installed> Inode::install(Prepared prepared) {
   Result<std::unique_ptr<EncryptedFile>> file = error(Kind::kInternal, "not opened");
   if (prepared.header) {
     file = EncryptedFile::open(services_.disk, std::move(prepared.fd), services_.volume.geometry(), volume.id,
-                               *prepared.header, data_key->reveal(), prepared.recovery, services_.logger);
+                               *prepared.header, data_key->reveal(), prepared.recovery, services_.logger,
+                               size_if_unfinished(prepared.header->file_id));
   } else {
     KMSFS_TRY(services_.disk.resize(prepared.fd.get(), 0));
     file = EncryptedFile::create(services_.disk, std::move(prepared.fd), services_.volume.geometry(),
@@ -243,8 +244,32 @@ void Inode::mark_clean() {
   mark_clean_locked();
 }
 
+std::optional<std::uint64_t> Inode::size_if_unfinished(const FileId& id) const {
+  return services_.sizes_of_unfinished.with([&](const auto& sizes) -> std::optional<std::uint64_t> {
+    const auto found = sizes.find(id);
+    if (found == sizes.end()) return std::nullopt;
+    return found->second;
+  });
+}
+
+void Inode::remember_unfinished() {
+  services_.sizes_of_unfinished.with([&](auto& sizes) {
+    if (file_->unfinished()) {
+      sizes[file_->file_id()] = file_->size();
+    } else {
+      sizes.erase(file_->file_id());
+    }
+  });
+}
+
 void Inode::mark_clean_locked() {
-  if (!file_ || !writable_ || file_->clean() || !file_->has_keys()) return;
+  if (!file_) return;
+  seal_size();
+  remember_unfinished();
+}
+
+void Inode::seal_size() {
+  if (!writable_ || file_->clean() || !file_->has_keys()) return;
   auto marked = keep_times([&] { return file_->mark_clean(); });
   if (marked) return;
   ++services_.figures.not_marked_clean;
@@ -278,6 +303,11 @@ Result<FileId> Inode::file_id(const Opener& opener) {
   std::lock_guard lock(mutex_);
   if (!file_id_) file_id_ = found->file_id;
   return *file_id_;
+}
+
+bool Inode::unrepaired() const {
+  std::shared_lock lock(mutex_);
+  return file_ && file_->unrepaired();
 }
 
 bool Inode::uses_key(const std::string& key_arn) const {

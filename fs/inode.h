@@ -11,6 +11,7 @@
 #include <atomic>
 #include <chrono>
 #include <functional>
+#include <map>
 #include <memory>
 #include <mutex>
 #include <optional>
@@ -19,6 +20,7 @@
 #include <type_traits>
 
 #include "core/clock.h"
+#include "core/guarded.h"
 #include "core/log.h"
 #include "fs/disk.h"
 #include "fs/encrypted_file.h"
@@ -41,6 +43,8 @@ struct ContentServices {
   std::optional<timespec> recover_since;  // repair files whose backing change time is not older
   bool read_only = false;
   ContentFigures figures;
+  // What backing files that are closed tell wrong, because a failing disk took no change any more.
+  Guarded<std::map<FileId, std::uint64_t>> sizes_of_unfinished{};
 };
 
 class Inode {
@@ -72,6 +76,8 @@ class Inode {
   // What the header says, and the state as an open file knows it.
   Result<FileHeader> header(const Opener& opener);
 
+  // A crash left something that could not be put right on disk.
+  bool unrepaired() const;
   bool uses_key(const std::string& key_arn) const;
   // Keys are there that may not be used.
   bool has_unusable_key() const;
@@ -106,6 +112,9 @@ class Inode {
   template <typename Write>
   Result<void> keep_times(Write&& write);
   void mark_clean_locked();
+  void seal_size();
+  std::optional<std::uint64_t> size_if_unfinished(const FileId& id) const;
+  void remember_unfinished();
   void start_clock_of_grace();
   void end_grace();
 
