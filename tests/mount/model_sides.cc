@@ -208,13 +208,7 @@ std::string Sides::run(const Step& step) {
     watching_ = true;
     // A clock that stands between two changes would make them look like none.
     std::this_thread::sleep_for(std::chrono::milliseconds(12));
-    for (int side = 0; side < 2; ++side) {
-      auto visit = [&](const std::string& path, const struct stat& s) {
-        before_[side][path] = {exact(s.st_ctim), exact(s.st_mtim)};
-      };
-      before_[side].clear();
-      walk(sides_[side], "", visit);
-    }
+    for (int side = 0; side < 2; ++side) before_[side] = times(side);
     return "";
   }
   if (uses_empty_slot(step) || is_not_comparable(step)) return "";
@@ -235,32 +229,37 @@ std::string Sides::run(const Step& step) {
   return difference;
 }
 
-// A change time may move more often in a mount (docs/POSIX.md): the state slot is written at the last close,
-// which the kernel tells when it likes.
-std::string Sides::compare_watched_times() {
-  Times changed[2];
-  for (int side = 0; side < 2; ++side) {
-    auto visit = [&](const std::string& path, const struct stat& s) {
-      const auto old = before_[side].find(path);
-      if (old == before_[side].end()) return;
-      if (exact(s.st_ctim) != old->second.first) changed[side][path].first = "ctime ";
-      if (exact(s.st_mtim) != old->second.second) changed[side][path].second = "mtime ";
-    };
-    walk(sides_[side], "", visit);
+Sides::Times Sides::times(int side) const {
+  Times all;
+  auto visit = [&](const std::string& path, const struct stat& s) {
+    all.emplace(s.st_ino, FileTimes{path, exact(s.st_ctim), exact(s.st_mtim)});
+  };
+  walk(sides_[side], "", visit);
+  return all;
+}
+
+// Of what was there before and is still there, told by its name before. A change time may move more often in
+// a mount (docs/POSIX.md): the state slot is written at the last close, which the kernel tells when it likes.
+std::string Sides::compare_watched_times() const {
+  std::map<std::string, std::string> changed[2];
+  for (const int side : {1, 0}) {
+    const Times now = times(side);
+    for (const auto& [inode, before] : before_[side]) {
+      const auto found = now.find(inode);
+      if (found == now.end()) continue;
+      std::string what;
+      const bool tells = side == 1 || changed[1][before.path].find("ctime") != std::string::npos;
+      if (found->second.change != before.change && tells) what += " ctime";
+      if (found->second.modification != before.modification) what += " mtime";
+      changed[side][before.path] = what;
+    }
   }
-  for (auto& [path, what] : changed[0]) {
-    const auto native = changed[1].find(path);
-    if (native == changed[1].end() || native->second.first.empty()) what.first.clear();
+  std::string out;
+  for (const auto& [path, what] : changed[0]) {
+    if (what == changed[1][path]) continue;
+    out += " of " + path.substr(0, 30) + " mounted:" + what + ", native:" + changed[1][path];
   }
-  std::erase_if(changed[0],
-                [](const auto& entry) { return entry.second.first.empty() && entry.second.second.empty(); });
-  if (changed[0] == changed[1]) return "";
-  std::string out = "other times changed;";
-  for (int side = 0; side < 2; ++side) {
-    out += side == 0 ? " mounted: " : " native: ";
-    for (const auto& [path, what] : changed[side]) out += path.substr(0, 30) + " " + what.first + what.second;
-  }
-  return out;
+  return out.empty() ? "" : "other times changed" + out;
 }
 
 std::string Sides::compare_trees() const {

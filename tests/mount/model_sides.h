@@ -7,7 +7,6 @@
 
 #include <map>
 #include <string>
-#include <utility>
 
 #include "core/unique_fd.h"
 #include "tests/mount/model_steps.h"
@@ -33,9 +32,12 @@ class Sides {
   struct Handle {
     UniqueFd fd[2];
   };
-  using Times =
-      std::map<std::string, std::pair<std::string, std::string>>;  // change and modification, by path
+  struct FileTimes {
+    std::string path, change, modification;
+  };
+  using Times = std::map<ino_t, FileTimes>;
 
+  Times times(int side) const;
   std::string answer(int side, const Step& step);
   std::string open(int side, const Step& step);
   std::string on_handle(int side, const Step& step);
@@ -44,7 +46,7 @@ class Sides {
   int fd(int side, unsigned slot) const { return slots_[slot].fd[side].get(); }
   bool uses_empty_slot(const Step& step) const;
   bool is_not_comparable(const Step& step) const;
-  std::string compare_watched_times();
+  std::string compare_watched_times() const;
 
   const std::string sides_[2];
   const Fault fault_;

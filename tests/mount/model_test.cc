@@ -33,6 +33,13 @@ unsigned long setting(const char* name, unsigned long otherwise) {
   return value != nullptr ? std::strtoul(value, nullptr, 10) : otherwise;
 }
 
+ShrinkLimits shrink_limits() {
+  ShrinkLimits limits;
+  limits.time = std::chrono::seconds(setting("KMSFS_MODEL_SHRINK_SECONDS", 25));
+  limits.runs = static_cast<std::size_t>(limits.time.count()) * 20;
+  return limits;
+}
+
 // A fresh mount and who watches it.
 struct Place {
   explicit Place(const ModelSetup& setup, std::chrono::seconds hangs = kHangs) : mount(setup) {
@@ -87,13 +94,16 @@ std::string report(const ModelSetup& setup, const Steps& walked, const Outcome& 
   const std::string last = outcome.difference + "\nafter\n" + to_string(failed, 20);
   if (hung) return "the mount hung at step " + std::to_string(outcome.steps - 1) + ": " + last;
   std::string difference;
-  const Steps shortest = shrink(failed, [&](const Steps& steps) {
-    Place place(setup);
-    if (!place.mount.failure().empty()) return false;
-    const Outcome again = walk(place, 0, steps, fault);
-    if (again.failed()) difference = again.difference;
-    return again.failed();
-  });
+  const Steps shortest = shrink(
+      failed,
+      [&](const Steps& steps) {
+        Place place(setup);
+        if (!place.mount.failure().empty()) return false;
+        const Outcome again = walk(place, 0, steps, fault);
+        if (again.failed()) difference = again.difference;
+        return again.failed();
+      },
+      shrink_limits());
   if (difference.empty()) return "not when it is alone on a fresh mount: " + last;
   return "shrunk to " + std::to_string(shortest.size()) + " steps: " + difference + "\nafter\n" +
          to_string(shortest);
@@ -226,13 +236,16 @@ TEST_P(Model, ThreadsOnTheSameFilesEndAsInANativeDirectory) {
       return;
     }
     std::string difference = outcome.difference;
-    const std::vector<Round> shortest = shrink(failed, [&](const std::vector<Round>& fewer) {
-      Place again(GetParam());
-      if (!again.mount.failure().empty()) return false;
-      const Outcome ended = walk_together(again, fewer, kThreads);
-      if (ended.failed()) difference = ended.difference;
-      return ended.failed();
-    });
+    const std::vector<Round> shortest = shrink(
+        failed,
+        [&](const std::vector<Round>& fewer) {
+          Place again(GetParam());
+          if (!again.mount.failure().empty()) return false;
+          const Outcome ended = walk_together(again, fewer, kThreads);
+          if (ended.failed()) difference = ended.difference;
+          return ended.failed();
+        },
+        shrink_limits());
     ADD_FAILURE() << difference << "\nafter\n" << to_string(shortest);
   });
 }
