@@ -27,6 +27,10 @@ Result<std::string> meta(const Transaction& transaction, std::string_view name) 
   return *value ? std::string(as_text(**value)) : std::string();
 }
 
+std::int64_t in_ms(std::chrono::nanoseconds time) {
+  return std::chrono::duration_cast<std::chrono::milliseconds>(time).count();
+}
+
 std::array<std::byte, 32> material_name(const KeyId& key, const MaterialId& material) {
   std::array<std::byte, 32> name{};
   std::copy(key.bytes.begin(), key.bytes.end(), name.begin());
@@ -168,15 +172,18 @@ Engine::Engine(std::string directory, std::unique_ptr<Store> store, std::unique_
       clock_(clock),
       logger_(std::move(logger)) {}
 
+// The store's time is the boot clock plus a lead that only grows. So it goes on also while the wall clock is
+// behind it.
 void Engine::see(std::int64_t time_ms) const {
-  std::int64_t latest = latest_ms_.load(std::memory_order_relaxed);
-  while (time_ms > latest && !latest_ms_.compare_exchange_weak(latest, time_ms, std::memory_order_relaxed)) {
+  const std::int64_t lead = time_ms - in_ms(clock_.boot_time());
+  std::int64_t known = lead_ms_.load(std::memory_order_relaxed);
+  while (lead > known && !lead_ms_.compare_exchange_weak(known, lead, std::memory_order_relaxed)) {
   }
 }
 
 std::int64_t Engine::now_ms() const {
-  see(std::chrono::duration_cast<std::chrono::milliseconds>(clock_.wall_time()).count());
-  return latest_ms_.load(std::memory_order_relaxed);
+  see(in_ms(clock_.wall_time()));
+  return in_ms(clock_.boot_time()) + lead_ms_.load(std::memory_order_relaxed);
 }
 
 template <typename Loaded, typename Load>

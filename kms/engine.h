@@ -10,6 +10,7 @@
 
 #include <atomic>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <string>
 #include <unordered_map>
@@ -37,7 +38,7 @@ class Engine {
 
   const std::string& region() const { return region_; }
   // Since the epoch; never less than any process of the store saw at a change: a clock that was set back
-  // revives nothing.
+  // revives nothing, and time goes on from there.
   std::int64_t now_ms() const;
 
   // nullptr: not there.
@@ -112,7 +113,8 @@ class Engine {
   const Clock& clock_;
   const Logger logger_;
   SharedGuarded<Cache> cache_;
-  mutable std::atomic<std::int64_t> latest_ms_{0};  // the highest time seen
+  mutable std::atomic<std::int64_t> lead_ms_{
+      std::numeric_limits<std::int64_t>::min()};  // over the boot clock
 };
 
 // Puts the outcome into a record.
