@@ -67,21 +67,6 @@ void append_quoted(std::string& out, std::string_view text) {
   out += '"';
 }
 
-std::string iso_time(std::int64_t milliseconds) {
-  using namespace std::chrono;
-  const auto at =
-      floor<seconds>(sys_time<std::chrono::milliseconds>(std::chrono::milliseconds(milliseconds)));
-  const auto day = floor<days>(at);
-  const year_month_day date(day);
-  const hh_mm_ss time(at - day);
-  std::array<char, 32> text{};
-  std::snprintf(text.data(), text.size(), "%04d-%02u-%02uT%02d:%02d:%02dZ", static_cast<int>(date.year()),
-                static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
-                static_cast<int>(time.hours().count()), static_cast<int>(time.minutes().count()),
-                static_cast<int>(time.seconds().count()));
-  return text.data();
-}
-
 void write_identity(JsonWriter& json, const AuditRecord::Identity& identity) {
   json.begin("userIdentity");
   const auto if_known = [&](std::string_view name, std::string_view value) {
@@ -93,6 +78,7 @@ void write_identity(JsonWriter& json, const AuditRecord::Identity& identity) {
   if_known("accountId", identity.account);
   if_known("accessKeyId", identity.access_key_id);
   if_known("userName", identity.user_name);
+  if (!identity.session_context.empty()) json.json("sessionContext", identity.session_context);
   if_known("invokedBy", identity.invoked_by);
   json.end();
 }
@@ -149,6 +135,21 @@ void append_line(std::string& line, const AuditRecord& record, const ChainPositi
 }
 
 }  // namespace
+
+std::string iso_time(std::int64_t milliseconds) {
+  using namespace std::chrono;
+  const auto at =
+      floor<seconds>(sys_time<std::chrono::milliseconds>(std::chrono::milliseconds(milliseconds)));
+  const auto day = floor<days>(at);
+  const year_month_day date(day);
+  const hh_mm_ss time(at - day);
+  std::array<char, 32> text{};
+  std::snprintf(text.data(), text.size(), "%04d-%02u-%02uT%02d:%02d:%02dZ", static_cast<int>(date.year()),
+                static_cast<unsigned>(date.month()), static_cast<unsigned>(date.day()),
+                static_cast<int>(time.hours().count()), static_cast<int>(time.minutes().count()),
+                static_cast<int>(time.seconds().count()));
+  return text.data();
+}
 
 void JsonWriter::member(std::string_view name) {
   if (!first_) out_ += ',';

@@ -42,6 +42,7 @@ struct AuditRecord {
     std::string_view type = "IAMUser";
     std::string principal_id, arn, account, user_name, access_key_id;
     std::string_view invoked_by = {};  // of what the KMS does by itself
+    std::string session_context = {};  // JSON; of a session: its role, and since when
   };
   struct Resource {
     std::string account;
@@ -66,6 +67,8 @@ struct AuditRecord {
   std::string error_code;                      // empty: it succeeded
   std::string error_message;
 };
+
+std::string iso_time(std::int64_t milliseconds);  // 2026-01-31T12:00:00Z
 
 // Where a line stands in the chain.
 struct ChainPosition {

@@ -1,8 +1,5 @@
 #include "kms/identities/administration_door.h"
 
-#include <algorithm>
-#include <array>
-#include <ctime>
 #include <utility>
 
 #include "kms/identities/identity_errors.h"
@@ -178,11 +175,9 @@ Result<void> AdminCall::write(const PrincipalRecord& changed) {
 }
 
 std::string iso_date(std::int64_t milliseconds) {
-  const std::time_t seconds = milliseconds / 1000;
-  std::tm utc{};
-  std::array<char, 40> text{};
-  if (::gmtime_r(&seconds, &utc) == nullptr) return {};
-  return {text.data(), std::strftime(text.data(), text.size(), "%Y-%m-%dT%H:%M:%S+00:00", &utc)};
+  std::string text = iso_time(milliseconds);
+  text.pop_back();  // the Z
+  return text + "+00:00";
 }
 
 Json document_json(const std::string& document) { return Json::parse(document, nullptr, false); }

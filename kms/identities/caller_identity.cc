@@ -107,7 +107,17 @@ void CallerIdentity::describe(AuditRecord::Identity& identity) const {
   identity.type = session_ ? "AssumedRole" : principal_ ? "IAMUser" : "Root";
   identity.principal_id = user_id();
   identity.account = caller().account;
-  if (principal_ && !session_) identity.user_name = principal_->record.name;
+  if (!principal_) return;
+  if (!session_) {
+    identity.user_name = principal_->record.name;
+    return;
+  }
+  JsonWriter json(identity.session_context);
+  json.begin().begin("sessionIssuer").text("type", "Role");
+  json.text("principalId", principal_->record.unique_id).text("arn", principal_->caller.role_arn);
+  json.text("accountId", principal_->record.account).text("userName", principal_->record.name).end();
+  json.begin("attributes").text("creationDate", iso_time(session_->issued_ms));
+  json.text("mfaAuthenticated", "false").end().end();
 }
 
 }  // namespace kmsfs::kms

@@ -1,4 +1,5 @@
 // Why: any decision, explained statement by statement, for whoever is said to ask, without asking.
+#include <algorithm>
 #include <utility>
 
 #include "kms/decision/statement_match.h"
@@ -178,7 +179,10 @@ Result<void> add_granted(AdminCall& call, const Question& question, const Caller
     GrantName name;
     auto grant = open_grant_token(call.engine, call.transaction, token, name);
     if (!grant) return std::move(grant).error();
-    target.grants.push_back((*grant)->grant);
+    // Those of the caller are known already; a token says more only of what is somebody else's.
+    const bool known =
+        std::ranges::find(target.grants, (*grant)->grant.id, &Grant::id) != target.grants.end();
+    if (!known) target.grants.push_back((*grant)->grant);
   }
   return {};
 }
@@ -234,11 +238,26 @@ const char* verdict_name(Verdict verdict) {
                                              : "implicitDeny";
 }
 
-// What else stands in the way, though the decision allows.
-std::string state_note(const Target& target, const std::string& action) {
-  if (!target.key || target.key->record.state == KeyState::kEnabled) return {};
-  return std::string("The key is ") + state_name(target.key->record.state) + ": whatever is decided, " +
-         action + " may fail for that.";
+// What else stands in the way of the operation, whatever is decided.
+std::string note(const Target& target, const std::string& action) {
+  if (!target.key) return {};
+  const std::string asked = equals_ignore_case(action, "kms:ReEncryptTo") ? "kms:ReEncryptFrom" : action;
+  const auto operations = all_operations();
+  const auto facts = std::ranges::find_if(
+      operations, [&](const OperationFacts& one) { return equals_ignore_case(one.action, asked); });
+  if (facts == operations.end()) return {};
+  const KeyState state = target.key->record.state;
+  const bool pending = state == KeyState::kPendingDeletion, enabled = state == KeyState::kEnabled;
+  const bool in_the_way = facts->states == StateRule::kPendingDeletion      ? !pending
+                          : facts->states == StateRule::kNotPendingDeletion ? pending
+                          : facts->states == StateRule::kEnabled            ? !enabled
+                                                                            : false;
+  if (facts->manages && target.key->record.manager == KeyManager::kService) {
+    return "The key is managed by a service: nobody may " + std::string(facts->name) + ".";
+  }
+  if (!in_the_way) return {};
+  return std::string("The key is ") + state_name(state) + ": " + std::string(facts->name) +
+         " fails for that, whatever is decided.";
 }
 
 }  // namespace
@@ -276,7 +295,7 @@ Result<Json> why(AdminCall& call) {
   reply["Decision"] = verdict_name(explanation.decision.verdict);
   reply["Summary"] = explanation.summary;
   if (target->key) reply["KeyState"] = state_name(target->key->record.state);
-  if (const std::string note = state_note(*target, question->action); !note.empty()) reply["Note"] = note;
+  if (const std::string text = note(*target, question->action); !text.empty()) reply["Note"] = text;
   reply["Statements"] = steps_json(explanation);
   return reply;
 }

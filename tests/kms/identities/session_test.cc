@@ -264,6 +264,21 @@ TEST_F(SessionTest, SessionsAndRefusalsAreInTheAuditLog) {
   EXPECT_NE(log.find(R"("errorCode":"AccessDenied")"), std::string::npos);
 }
 
+TEST_F(SessionTest, WhatASessionDoesIsTiedToItsRoleInTheAuditLog) {
+  const Session made = session();
+  ASSERT_TRUE(service_->list_keys(as(made), {}));
+  const std::string log = audit_log();
+  const std::string line = log.substr(log.rfind('\n', log.size() - 2) + 1);
+  const auto record = Json::parse(line);
+  const auto& identity = record["userIdentity"];
+  EXPECT_EQ(identity["type"], "AssumedRole");
+  EXPECT_EQ(identity["principalId"], made.assumed_role_id);
+  EXPECT_EQ(identity["arn"], made.facts->arn());
+  EXPECT_EQ(identity["sessionContext"]["sessionIssuer"]["arn"], kRole);
+  EXPECT_EQ(identity["sessionContext"]["sessionIssuer"]["userName"], "reader");
+  EXPECT_TRUE(identity["sessionContext"]["attributes"].contains("creationDate"));
+}
+
 TEST_F(SessionTest, UsersAndRootsLearnWhoTheyAre) {
   auto user = get_caller_identity(engine(), alice_);
   ASSERT_TRUE(user);
