@@ -22,9 +22,9 @@ constexpr const char* kTls12Ciphers =
     "ECDHE-ECDSA-AES256-GCM-SHA384:ECDHE-RSA-AES256-GCM-SHA384:ECDHE-ECDSA-AES128-GCM-SHA256:"
     "ECDHE-RSA-AES128-GCM-SHA256:ECDHE-ECDSA-CHACHA20-POLY1305:ECDHE-RSA-CHACHA20-POLY1305";
 
-// The last words of OpenSSL's error queue, which is empty afterwards.
+// What OpenSSL noticed first; its error queue is empty afterwards.
 std::string openssl_words() {
-  const unsigned long code = ::ERR_peek_last_error();
+  const unsigned long code = ::ERR_peek_error();
   ::ERR_clear_error();
   const char* words = code == 0 ? nullptr : ::ERR_reason_error_string(code);
   return words == nullptr ? "no reason given" : words;
@@ -46,7 +46,10 @@ Result<void> check_file(const std::string& what, const std::string& file, bool s
 }
 
 // A key that is encrypted has no place here: nobody could be asked for its passphrase at a reload.
-int refuse_passphrase(char*, int, int, void*) { return -1; }
+int refuse_passphrase(char*, int, int, void* asked) {
+  *static_cast<bool*>(asked) = true;
+  return -1;
+}
 
 int choose_http_1_1(ssl_st*, const unsigned char** out, unsigned char* out_size, const unsigned char* in,
                     unsigned int in_size, void*) {
@@ -80,18 +83,20 @@ Result<TlsCertificate::Context> TlsCertificate::make_context(const std::string& 
   const SecureScope scope;  // the private key is in locked memory from its file on
   Context context(::SSL_CTX_new(::TLS_server_method()), ::SSL_CTX_free);
   if (context == nullptr) return error(Kind::kNoMemory, "TLS cannot be set up: " + openssl_words());
+  bool asked_for_passphrase = false;
   ::SSL_CTX_set_default_passwd_cb(context.get(), refuse_passphrase);
+  ::SSL_CTX_set_default_passwd_cb_userdata(context.get(), &asked_for_passphrase);
   if (::SSL_CTX_use_certificate_chain_file(context.get(), certificate_file.c_str()) != 1) {
     return bad_file("the certificate", certificate_file);
   }
   if (::SSL_CTX_use_PrivateKey_file(context.get(), key_file.c_str(), SSL_FILETYPE_PEM) != 1) {
-    const unsigned long code = ::ERR_peek_last_error();
+    const unsigned long code = ::ERR_peek_error();
     if (ERR_GET_LIB(code) == ERR_LIB_X509 && ERR_GET_REASON(code) == X509_R_KEY_VALUES_MISMATCH) {
       ::ERR_clear_error();
       return error(Kind::kInvalid,
                    "the key " + key_file + " is not the one of the certificate " + certificate_file);
     }
-    if (ERR_GET_REASON(code) == PEM_R_BAD_PASSWORD_READ) {
+    if (asked_for_passphrase) {
       ::ERR_clear_error();
       return error(Kind::kInvalid, "the key " + key_file + " is encrypted; decrypt it (openssl pkey)");
     }
@@ -102,6 +107,7 @@ Result<TlsCertificate::Context> TlsCertificate::make_context(const std::string& 
     return error(Kind::kInvalid,
                  "the key " + key_file + " is not the one of the certificate " + certificate_file);
   }
+  ::SSL_CTX_set_default_passwd_cb_userdata(context.get(), nullptr);
   KMSFS_TRY(check_validity(::SSL_CTX_get0_certificate(context.get()), certificate_file));
   ::SSL_CTX_set_min_proto_version(context.get(), TLS1_2_VERSION);
   ::SSL_CTX_set_cipher_list(context.get(), kTls12Ciphers);
