@@ -1,6 +1,6 @@
 // One call on its way through the KMS: who calls, resolve the key, decide, check its state.
 //
-// Every operation goes this way; what it does with the key then is the operation's own (kms/service.cc).
+// Every operation goes this way; what it does with the key then is the operation's own (kms/service_*.cc).
 // Always: a key that authorised_key() returns was decided upon for this caller, action and encryption
 // context, and is in a state that the operation allows. What was resolved stands in the record, also when it
 // is refused. Threads: one.

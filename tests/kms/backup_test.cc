@@ -63,6 +63,19 @@ TEST_F(BackupTest, NothingIsOverwritten) {
   EXPECT_FALSE(service_->backup(directory_ / "no/such/place"));
 }
 
+TEST_F(BackupTest, ACopyOfAStoreSealedByAPassphraseIsSealedByIt) {
+  const std::string store = directory_ / "sealed";
+  ASSERT_TRUE(Service::create_store(store, {cheap_passphrase_seal(), "local-1"}, passphrase("right")));
+  auto service = Service::open(store, passphrase("right"), clock_, make_null_logger());
+  ASSERT_TRUE(service) << text_of(service);
+  ASSERT_TRUE((*service)->administration().create_account());
+  ASSERT_TRUE((*service)->backup(copy_path()));
+  EXPECT_FALSE(std::filesystem::exists(copy_path() + "/seal.key"));
+  EXPECT_EQ(Service::open(copy_path(), passphrase("wrong"), clock_, make_null_logger()).error().kind,
+            Kind::kDenied);
+  EXPECT_TRUE(Service::open(copy_path(), passphrase("right"), clock_, make_null_logger()));
+}
+
 TEST_F(BackupTest, ACopyTakenWhileKeysAreUsedAndChangedIsOneMomentOfTheStore) {
   const Bytes blob = encrypt("hello");
   std::atomic<bool> stop{false};

@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <chrono>
 #include <map>
 #include <set>
 #include <sstream>
@@ -224,6 +225,49 @@ TEST_F(DurabilityTest, EveryChangeThatTheStoreHoldsIsInTheLogAfterAKill) {
   ASSERT_TRUE(keys);
   for (const auto& key : keys->keys) EXPECT_TRUE(recorded.contains(key.arn)) << key.arn;
   EXPECT_EQ(recorded.size(), keys->keys.size());
+  expect_sound_log();
+}
+
+TEST_F(DurabilityTest, AKillAmidDueDeletionsAndRotationsLeavesEachKeyWholeOrGone) {
+  // The test's clock stands in 2023, the peer's does not: there all of this is overdue.
+  std::vector<std::string> doomed, turning;
+  for (int n = 0; n < 12; ++n) {
+    doomed.push_back(new_key());
+    ASSERT_TRUE(service_->create_alias(alice_, {"alias/doomed-" + std::to_string(n), doomed.back()}));
+    ASSERT_TRUE(service_->create_grant(alice_, {.key_id = doomed.back(),
+                                                .grantee_principal = alice_.principal,
+                                                .operations = {"Decrypt"},
+                                                .retiring_principal = alice_.principal}));
+    ASSERT_TRUE(
+        service_->schedule_key_deletion(alice_, {.key_id = doomed.back(), .pending_window_in_days = 7}));
+    turning.push_back(new_key());
+    ASSERT_TRUE(
+        service_->enable_key_rotation(alice_, {.key_id = turning.back(), .rotation_period_in_days = 90}));
+  }
+  auto old = encrypt_as(alice_, turning.back());
+  ASSERT_TRUE(old);
+  const auto events = [&] {
+    return std::ranges::count_if(audit_lines(), [](const std::string& line) {
+      return line.find("AwsServiceEvent") != std::string::npos;
+    });
+  };
+  for (const int wanted : {3, 15}) {
+    Peer peer(store_path(), alice_.principal, key_, "due");
+    const auto limit = std::chrono::steady_clock::now() + std::chrono::milliseconds(kLimitMs);
+    while (events() < wanted && std::chrono::steady_clock::now() < limit) ::poll(nullptr, 0, 1);
+    peer.kill();
+    EXPECT_GE(events(), wanted);
+    expect_no_half_change();
+  }
+  ASSERT_TRUE(service_->run_due());
+  expect_no_half_change();
+  for (const std::string& key : doomed)
+    EXPECT_EQ(code_of(service_->describe_key(alice_, {key})), "NotFoundException");
+  for (const std::string& key : turning) {
+    EXPECT_EQ(service_->list_key_rotations(alice_, {.key_id = key})->rotations.size(), 1U);
+  }
+  EXPECT_TRUE(decrypt(old->ciphertext));
+  EXPECT_EQ(events(), 24);
   expect_sound_log();
 }
 

@@ -1,5 +1,6 @@
 #include <set>
 
+#include "kms/session.h"
 #include "tests/kms/kms_fixture.h"
 
 namespace kmsfs::kms::test {
@@ -301,6 +302,40 @@ TEST_F(GrantsTest, ADryRunChangesNothing) {
   EXPECT_EQ(grants_of(key_), 1U);
   request.dry_run = true;
   EXPECT_EQ(code_of(service_->create_grant(bob_, request)), "AccessDeniedException");
+}
+
+TEST_F(GrantsTest, AGrantToARoleServesItsSessionsAndOneToASessionThatSessionOnly) {
+  administer(
+      "CreateRole",
+      R"({"RoleName":"worker","AssumeRolePolicyDocument":"{\"Version\":\"2012-10-17\",\"Statement\":[{\"Effect\":\"Allow\",\"Principal\":{\"AWS\":\")" +
+          root_of(alice_) + R"(\"},\"Action\":\"sts:AssumeRole\"}]}"})");
+  put_policy(bob_, policy_of({allow("\"sts:AssumeRole\"")}));
+  const std::string role = "arn:aws:iam::" + account_ + ":role/worker";
+  const auto session = [&](const std::string& name) {
+    AssumeRoleRequest request;
+    request.role_arn = role;
+    request.session_name = name;
+    auto made = assume_role(service_->administration().engine(), bob_, request);
+    EXPECT_TRUE(made) << text_of(made);
+    Invocation invocation = bob_;
+    if (made) invocation.principal = made->facts->arn();
+    if (made) invocation.session = made->facts;
+    return invocation;
+  };
+  const Invocation day = session("day"), night = session("night");
+  const Bytes blob = encrypt("hello");
+  EXPECT_FALSE(decrypt_as(day, blob));
+  CreateGrantRequest request = to(night, {"Decrypt"});
+  grant(request);
+  EXPECT_TRUE(decrypt_as(night, blob));
+  EXPECT_FALSE(decrypt_as(day, blob));
+  request.grantee_principal = role;
+  request.operations = {"Encrypt"};
+  grant(request);
+  EXPECT_TRUE(encrypt_as(day, key_));
+  EXPECT_TRUE(encrypt_as(night, key_));
+  EXPECT_FALSE(decrypt_as(day, blob));
+  EXPECT_FALSE(encrypt_as(bob_, key_));
 }
 
 TEST_F(GrantsTest, AServiceManagedKeyIsNeverGranted) {

@@ -2,6 +2,7 @@
 //   disable, enable   changes the key's state
 //   generate N        generates N data keys, and prints how many succeeded
 //   die N             as generate, then leaves without closing anything
+//   due               deletes and rotates what is due by the clock of the machine
 //   churn             changes the store in all ways until it is killed; tells of each change that was
 //   acknowledged
 #include <unistd.h>
@@ -70,6 +71,7 @@ int main(int argc, char** argv) {
   const std::string command = argv[4];
   if (command == "disable") return (*service)->disable_key(from, {argv[3]}) ? 0 : 5;
   if (command == "enable") return (*service)->enable_key(from, {argv[3]}) ? 0 : 5;
+  if (command == "due") return (*service)->run_due() ? 0 : 5;
   if (command == "churn") return churn(**service, from);
   int succeeded = 0;
   for (int n = argc > 5 ? std::atoi(argv[5]) : 0; n > 0; --n) {
