@@ -34,6 +34,7 @@ FileSystem::State::State(Disk& disk_seam, const Volume& opened_volume, KeyCache&
       options(chosen),
       files(disk_seam, opened_volume),
       nodes(descriptor_budget(chosen)),
+      new_keys(opened_volume.parameters(), key_cache, time),
       content{disk_seam, opened_volume,         key_cache,        time,
               logger,    recover_since(chosen), chosen.read_only, {}} {}
 
@@ -42,6 +43,7 @@ FileSystem::FileSystem(std::unique_ptr<State> state) : state_(std::move(state)) 
 FileSystem::~FileSystem() {
   state_->stop_recovering();
   state_->keys.set_revocation_listener({});
+  state_->new_keys.stop();
   state_->background.stop();
 }
 
@@ -127,6 +129,7 @@ void FileSystem::State::expire_cold_nodes() {
 
 void FileSystem::maintain() {
   State& s = *state_;
+  s.new_keys.maintain();
   for (const NodePtr& node : s.open_files()) {
     Inode& inode = s.content_of(node);
     // A revocation was told; that an age is over, in an outage, is found here.

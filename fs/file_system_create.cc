@@ -11,21 +11,9 @@ bool has_access_for_writing(int flags) { return (flags & O_ACCMODE) != O_RDONLY;
 
 }  // namespace
 
-// Asks the KMS: without a lock.
-Result<FileSystem::State::NewKey> FileSystem::State::make_key() {
-  const VolumeParameters& parameters = volume.parameters();
-  NewKey made;
-  made.id = FileId::random();
-  auto key =
-      keys.generate(parameters.allowed_keys.front(), parameters.suite, file_context(parameters.id, made.id));
-  if (!key) return std::move(key).error();
-  made.data_key = std::move(*key);
-  return made;
-}
-
 Result<FileSystem::State::NewFile> FileSystem::State::make_file(int directory, const std::string& name,
                                                                 int flags, mode_t mode, const Caller& caller,
-                                                                NewKey key) {
+                                                                NewFileKeys::Key key) {
   auto data_key = key.data_key.handle.data_key();
   if (!data_key) return std::move(data_key).error();
   Result<UniqueFd> fd = error(Kind::kInternal, "not opened");
@@ -79,7 +67,7 @@ Result<Created> FileSystem::open_existing(NodeId parent_id, std::string_view nam
 
 Result<Created> FileSystem::State::create_new(const Parent& in, const StoredName& stored, mode_t mode,
                                               const Caller& caller) {
-  auto key = observed(make_key());
+  auto key = observed(new_keys.take());
   if (!key) return std::move(key).error();
   std::lock_guard lock(in.entries());
   auto side_file_made = files.make_side_file(in.fd(), stored);
@@ -99,7 +87,7 @@ Result<Created> FileSystem::create_unnamed(NodeId parent_id, mode_t mode, int fl
   KMSFS_TRY(s.may_change());
   auto parent = s.parent(parent_id);
   if (!parent) return std::move(parent).error();
-  auto key = s.observed(s.make_key());
+  auto key = s.observed(s.new_keys.take());
   if (!key) return std::move(key).error();
   auto made =
       s.observed(s.make_file(parent->fd(), ".", O_TMPFILE | (flags & O_EXCL), mode, caller, std::move(*key)));

@@ -18,6 +18,7 @@
 #include "fs/file_system.h"
 #include "fs/file_system_background.h"
 #include "fs/inode.h"
+#include "fs/new_file_keys.h"
 #include "fs/node_table.h"
 
 namespace kmsfs {
@@ -107,13 +108,8 @@ struct FileSystem::State {
     KeyHandle key;
     struct stat backing {};
   };
-  struct NewKey {
-    FileId id;
-    KeyCache::Generated data_key;
-  };
-  Result<NewKey> make_key();
   Result<NewFile> make_file(int directory, const std::string& name, int flags, mode_t mode,
-                            const Caller& caller, NewKey key);
+                            const Caller& caller, NewFileKeys::Key key);
   Result<Created> create_new(const Parent& in, const StoredName& stored, mode_t mode, const Caller& caller);
 
   // Anything that one system call makes: links and special files.
@@ -180,6 +176,7 @@ struct FileSystem::State {
 
   // Lock themselves.
   NodeTable nodes;
+  NewFileKeys new_keys;
   ContentServices content;
   std::atomic<std::uint64_t> corrupt{0}, denied{0}, unreadable_names{0};
 

@@ -1,0 +1,75 @@
+// Data keys for files that are about to be made, asked for ahead where the KMS is far away.
+//
+// A KMS that answers slowly (kSlow) would delay each create(). So, while files are being made, keys are asked
+// for ahead: the more often a create() had to wait, the more; none when nobody makes files. Always: a key
+// serves one file or none, with the file id that its wrap is bound to; a key that may not be used any more
+// (revoked, past its age) or that was kept for kKeptFor is let go. A key that serves none stands in the KMS's
+// audit log all the same. Nothing is asked for ahead from a KMS in the process, which is not slow.
+// Threads: any, together. take() may ask the KMS: without a lock.
+#pragma once
+
+#include <chrono>
+#include <condition_variable>
+#include <cstdint>
+#include <deque>
+#include <mutex>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "core/clock.h"
+#include "core/log.h"
+#include "fs/volume.h"
+#include "keycache/key_cache.h"
+
+namespace kmsfs {
+
+class NewFileKeys {
+ public:
+  static constexpr std::chrono::milliseconds kSlow{2};
+  static constexpr std::chrono::seconds kKeptFor{30};
+  static constexpr std::size_t kMost = 512;   // keys asked for ahead
+  static constexpr std::size_t kAskers = 64;  // questions under way: 3,200 keys a second from 20 ms away
+
+  struct Key {
+    FileId id;
+    KeyCache::Generated data_key;
+  };
+
+  // All must outlive it.
+  NewFileKeys(const VolumeParameters& volume, KeyCache& keys, const Clock& clock);
+  ~NewFileKeys();  // waits for the questions that are under way
+  NewFileKeys(const NewFileKeys&) = delete;
+  NewFileKeys& operator=(const NewFileKeys&) = delete;
+
+  Result<Key> take();
+  // Each second: lets go what is not needed.
+  void maintain();
+  void stop();
+
+ private:
+  struct Kept {
+    Key key;
+    BootTime since;
+  };
+
+  Result<Key> ask();
+  std::optional<Key> take_kept();
+  void want_more();  // under mutex_
+  void ask_ahead();
+
+  const VolumeParameters& volume_;
+  KeyCache& keys_;
+  const Clock& clock_;
+
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  std::deque<Kept> kept_;
+  std::size_t wanted_ = 0;     // kept and asked for, together
+  std::size_t asked_for_ = 0;  // questions under way
+  std::size_t taken_ = 0;      // since the last maintain()
+  bool stopping_ = false;
+  std::vector<std::thread> askers_;
+};
+
+}  // namespace kmsfs

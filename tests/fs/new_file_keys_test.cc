@@ -1,0 +1,118 @@
+#include "fs/new_file_keys.h"
+
+#include <gtest/gtest.h>
+
+#include <set>
+
+#include "fs/format.h"
+#include "tests/support/fake_kms.h"
+
+namespace kmsfs {
+namespace {
+
+using testing::FakeKms;
+using testing::FakeKmsServer;
+
+// Time goes on as it does, and further where a test says so.
+class HastyClock final : public Clock {
+ public:
+  BootTime boot_time() const override { return system_.boot_time() + ahead_; }
+  WallTime wall_time() const override { return system_.wall_time() + ahead_; }
+  void advance(std::chrono::seconds time) { ahead_ += time; }
+
+ private:
+  SystemClock system_;
+  std::chrono::nanoseconds ahead_{0};
+};
+
+class NewFileKeysTest : public ::testing::Test {
+ protected:
+  NewFileKeysTest() {
+    volume_.id = VolumeId::random();
+    volume_.suite = 1;
+    volume_.allowed_keys = {key_};
+    KeyCache::Options options;
+    options.maintenance_thread = false;
+    auto keys = KeyCache::make(kms_, clock_, make_null_logger(), options);
+    EXPECT_TRUE(keys.ok());
+    keys_ = std::move(*keys);
+    new_keys_ = std::make_unique<NewFileKeys>(volume_, *keys_, clock_);
+  }
+  ~NewFileKeysTest() override { new_keys_->stop(); }
+
+  std::uint64_t asked() const { return server_.counters().generates; }
+  // False if that many were not asked for within twenty seconds.
+  bool wait_for_asked(std::uint64_t count) const {
+    for (int i = 0; i < 4000 && asked() < count; ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    return asked() >= count;
+  }
+  // From far away, and with keys asked for ahead.
+  void fill() {
+    server_.set_delay(std::chrono::milliseconds(20));
+    ASSERT_TRUE(new_keys_->take().ok());
+    ASSERT_TRUE(wait_for_asked(1 + NewFileKeys::kAskers));
+    // Asked for is not yet answered: the next question can only follow an answer.
+    ASSERT_TRUE(new_keys_->take().ok());
+  }
+
+  FakeKmsServer server_;
+  const std::string key_ = server_.create_key();
+  FakeKms kms_{server_, "arn:aws:iam::111122223333:user/alice"};
+  HastyClock clock_;
+  VolumeParameters volume_;
+  std::unique_ptr<KeyCache> keys_;
+  std::unique_ptr<NewFileKeys> new_keys_;
+};
+
+TEST_F(NewFileKeysTest, NothingIsAskedForAheadOfAKmsThatAnswersAtOnce) {
+  for (int i = 0; i < 100; ++i) ASSERT_TRUE(new_keys_->take().ok());
+  EXPECT_EQ(asked(), 100u);
+}
+
+TEST_F(NewFileKeysTest, FarFromTheKmsHundredFilesDoNotWaitForHundredAnswers) {
+  server_.set_delay(std::chrono::milliseconds(20));
+  const BootTime began = clock_.boot_time();
+  std::set<FileId> ids;
+  for (int i = 0; i < 100; ++i) {
+    auto key = new_keys_->take();
+    ASSERT_TRUE(key.ok());
+    EXPECT_TRUE(ids.insert(key->id).second) << "a key that serves two files";
+    // The wrap is bound to this file's id, and opens to this key.
+    const auto context = file_context(volume_.id, key->id);
+    EXPECT_TRUE(keys_->unwrap({key_, 1, key->data_key.wrapped.blob, context}).ok());
+    if (i % 10 != 0) continue;
+    EXPECT_TRUE(kms_.decrypt(key_, key->data_key.wrapped.blob, context).ok());
+  }
+  // One after the other they would have taken two seconds, and ten Decrypts take 0.2.
+  EXPECT_GE(asked(), 100u);
+  RecordProperty("milliseconds",
+                 static_cast<int>((clock_.boot_time() - began) / std::chrono::milliseconds(1)));
+}
+
+TEST_F(NewFileKeysTest, AKeyThatWasRevokedMeanwhileIsNotGivenOut) {
+  fill();
+  server_.disable(key_);
+  keys_->revoke(key_, error(Kind::kDisabled, "disabled"));
+  auto key = new_keys_->take();
+  ASSERT_FALSE(key.ok());
+  EXPECT_EQ(key.error().kind, Kind::kDisabled);
+}
+
+TEST_F(NewFileKeysTest, WhenNobodyMakesFilesKeysAreLetGo) {
+  fill();
+  for (int second = 0; second < 12; ++second) new_keys_->maintain();
+  const auto before = asked();
+  ASSERT_TRUE(new_keys_->take().ok());
+  EXPECT_GT(asked(), before);
+}
+
+TEST_F(NewFileKeysTest, AKeyThatWasKeptForLongIsNotGivenOut) {
+  fill();
+  server_.deny(kms_.name(), key_);  // nobody could get another one now
+  clock_.advance(NewFileKeys::kKeptFor);
+  EXPECT_FALSE(new_keys_->take().ok());
+}
+
+}  // namespace
+}  // namespace kmsfs
