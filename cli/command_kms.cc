@@ -24,7 +24,11 @@ constexpr const char* kPlaintext = "Plaintext";
 constexpr const char* kDryRun = "DryRunOperationException";  // AWS's way to say that it would have succeeded
 
 // What to do about it, where that does not go without saying.
-std::string_view advice(std::string_view code) {
+std::string_view advice(std::string_view code, std::string_view text) {
+  if (text.starts_with("Invalid keyId 'alias/")) {
+    return "it takes no alias, but an id or ARN, which `kmsfs kms describe-key` shows";
+  }
+  if (text.find("by AccountId") != std::string_view::npos) return "--account-id N";
   struct Advice {
     std::string_view code, text;
   };
@@ -145,10 +149,7 @@ Failure kms_failure(const KmsRun& run, const Error& error) {
   // The way to a KMS elsewhere names the operation, which the command has named.
   const std::string named = operation_of(*run.arguments.command()) + ": ";
   text += error.text.starts_with(named) ? error.text.substr(named.size()) : error.text;
-  const bool takes_no_alias = error.text.starts_with("Invalid keyId 'alias/");
-  const auto what_to_do = takes_no_alias
-                              ? "it takes no alias, but an id or ARN, which `kmsfs kms describe-key` shows"
-                              : advice(code);
+  const auto what_to_do = advice(code, error.text);
   if (!what_to_do.empty()) text.append(" (").append(what_to_do).append(")");
   return Failure{run.kms.opening_failed() ? exit_code_of_opening_kms(error) : exit_code_of(error),
                  std::move(text)};

@@ -12,16 +12,16 @@ inline constexpr std::array kKmsCommandTable = {
     // --- the store, and what AWS's command line does not have ---
     KmsCommand{"init", Door::kOwn, "| --seal --region", "Makes an empty store"},
     KmsCommand{"share", Door::kOwn, "| KEY! --external-account!:each", "Lets other accounts use a key, as far as their own policies allow"},
-    KmsCommand{"unshare", Door::kOwn, "| KEY! --external-account!:each", "Takes that back"},
+    KmsCommand{"unshare", Door::kOwn, "| KEY! --external-account!:each", "Lets other accounts use a key no longer"},
     KmsCommand{"why", Door::kOwn, 
      "| PRINCIPAL! ACTION! KEY --account-id --resource --context:each --encryption-context:structure --grant-tokens:list "
      "--session-policy --json:flag", "Explains a decision, statement by statement"},
-    KmsCommand{"audit", Door::kOwn, "| WHAT!", "audit verify: finds an edited, removed or inserted line of the audit log"},
+    KmsCommand{"audit", Door::kOwn, "| WHAT!", "audit verify: finds lines of the audit log that were edited, removed or added"},
     KmsCommand{"backup", Door::kOwn, "| DIR!", "Copies the store, also while it is in use"},
     KmsCommand{"restore", Door::kOwn, "| FROM! TO!", "Makes a store of a backup, and tries it"},
-    KmsCommand{"unseal", Door::kOwn, "", "Gives a kmsd that waits for it the passphrase of its store"},
-    KmsCommand{"seal", Door::kOwn, "", "Lets a kmsd forget the root key, until it is unsealed"},
-    KmsCommand{"seal-status", Door::kOwn, "", "Says whether a kmsd waits for that"},
+    KmsCommand{"unseal", Door::kOwn, "", "Gives a kmsd whose store is sealed the passphrase"},
+    KmsCommand{"seal", Door::kOwn, "", "Lets a kmsd forget the root key until it is unsealed"},
+    KmsCommand{"seal-status", Door::kOwn, "", "Says whether the store of a kmsd is sealed"},
     KmsCommand{"help", Door::kOwn, "| COMMAND", "Says how a command is used"},
 
     KmsCommand{"get-caller-identity", Door::kOwn, "", "Shows as whom you call"},
@@ -29,9 +29,9 @@ inline constexpr std::array kKmsCommandTable = {
     // --- keys ---
     KmsCommand{"create-key", Door::kKms,
      "--description --policy --tags:structures --key-spec --key-usage --origin --customer-master-key-spec "
-     "--multi-region:flag --bypass-policy-lockout-safety-check:flag "
+     "--multi-region:flag --custom-key-store-id --xks-key-id --bypass-policy-lockout-safety-check:flag "
      "| --alias --admin:each --user:each --external-account:each",
-     "Makes a key; with --admin, --user or --external-account under the console's policy"},
+     "Makes a key, on request with an alias and the console's policy"},
     KmsCommand{"describe-key", Door::kKms, "--key-id! --grant-tokens:list", "Shows what a key is, and its state"},
     KmsCommand{"list-keys", Door::kKms, "--limit:number --marker", "Lists the keys of the account"},
     KmsCommand{"update-key-description", Door::kKms, "--key-id! --description!", "Describes a key anew"},
@@ -47,8 +47,8 @@ inline constexpr std::array kKmsCommandTable = {
     KmsCommand{"put-key-policy", Door::kKms,
      "--key-id! --policy-name --policy! --bypass-policy-lockout-safety-check:flag", "Replaces a key's policy"},
     KmsCommand{"list-key-policies", Door::kKms, "--key-id! --limit:number --marker", "Lists the names of a key's policies"},
-    KmsCommand{"enable-key-rotation", Door::kKms, "--key-id! --rotation-period-in-days:number", "Gives a key new material now and then"},
-    KmsCommand{"disable-key-rotation", Door::kKms, "--key-id!", "Ends that"},
+    KmsCommand{"enable-key-rotation", Door::kKms, "--key-id! --rotation-period-in-days:number", "Gives a key new material every year, or as often as told"},
+    KmsCommand{"disable-key-rotation", Door::kKms, "--key-id!", "Leaves a key its material"},
     KmsCommand{"get-key-rotation-status", Door::kKms, "--key-id!", "Shows whether and when a key rotates"},
     KmsCommand{"rotate-key-on-demand", Door::kKms, "--key-id!", "Gives a key new material now"},
     KmsCommand{"list-key-rotations", Door::kKms, "--key-id! --include-key-material --limit:number --marker", "Lists the rotations of a key"},
@@ -71,7 +71,7 @@ inline constexpr std::array kKmsCommandTable = {
     KmsCommand{"generate-data-key-without-plaintext", Door::kKms,
      "--key-id! --key-spec --number-of-bytes:number --encryption-context:structure --grant-tokens:list --dry-run:flag",
      "Makes a data key, encrypted only"},
-    KmsCommand{"generate-random", Door::kKms, "--number-of-bytes:number | --plaintext-out", "Makes random bytes"},
+    KmsCommand{"generate-random", Door::kKms, "--number-of-bytes:number --custom-key-store-id | --plaintext-out", "Makes random bytes"},
     KmsCommand{"create-grant", Door::kKms,
      "--key-id! --grantee-principal! --operations!:list --retiring-principal --constraints:structure --name "
      "--grant-tokens:list --dry-run:flag",
@@ -87,9 +87,9 @@ inline constexpr std::array kKmsCommandTable = {
     // --- identities ---
     KmsCommand{"create-account", Door::kIdentities, "--account-id", "Makes an account"},
     KmsCommand{"list-accounts", Door::kIdentities, "--marker --max-items:number", "Lists the accounts"},
-    KmsCommand{"map-uid", Door::kIdentities, "--account-id --uid!:number --user-name --root:flag", "Says which user, or root of an account, a uid of this host is"},
-    KmsCommand{"unmap-uid", Door::kIdentities, "--uid!:number", "Takes that back"},
-    KmsCommand{"list-uids", Door::kIdentities, "--marker --max-items:number", "Lists which uids are whom"},
+    KmsCommand{"map-uid", Door::kIdentities, "--account-id --uid!:number --user-name --root:flag", "Says which user a uid of this host is, or of which account the root"},
+    KmsCommand{"unmap-uid", Door::kIdentities, "--uid!:number", "Makes a uid of this host nobody again"},
+    KmsCommand{"list-uids", Door::kIdentities, "--marker --max-items:number", "Lists the uids of this host that are somebody"},
     KmsCommand{"create-user", Door::kIdentities, "--account-id --user-name! --permissions-boundary --tags:structures", "Makes a user"},
     KmsCommand{"get-user", Door::kIdentities, "--account-id --user-name!", "Shows a user"},
     KmsCommand{"list-users", Door::kIdentities, "--account-id --marker --max-items:number", "Lists the users"},

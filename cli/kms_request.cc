@@ -58,15 +58,18 @@ Result<kms::SensitiveBytes> blob_value(const KmsParameter& parameter, const std:
   }
   auto text = resolved_text(typed);
   if (!text) return std::move(text).error();
-  while (text->ends_with('\n')) text->pop_back();
-  if (text->find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=") !=
-      std::string::npos) {
+  std::string_view base64 = *text;
+  while (base64.ends_with('\n')) base64.remove_suffix(1);
+  if (base64.find_first_not_of("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=") !=
+      std::string_view::npos) {
     return error(Kind::kInvalid, parameter.name + " is not base64; fileb://FILE takes the bytes of a file");
   }
-  auto quoted = kms::SensitiveBytes::make(text->size() + 2);
+  auto quoted = kms::SensitiveBytes::make(base64.size() + 2);
   if (!quoted) return quoted;
-  quoted->fill().front() = quoted->fill().back() = std::byte{'"'};
-  if (!text->empty()) std::memcpy(quoted->fill().data() + 1, text->data(), text->size());
+  ByteWriter out(quoted->fill());
+  for (const std::string_view part : {std::string_view("\""), base64, std::string_view("\"")}) {
+    out.bytes(as_bytes(part));
+  }
   return quoted;
 }
 
