@@ -41,8 +41,9 @@ class CommandMount {
   std::string kms() const { return "local:" + top_ + "/kms"; }
 
   // Runs `kmsfs ARGUMENTS` with all of its own directories under top().
-  ScriptResult kmsfs(const std::string& arguments) const {
-    return run_script(environment() + KMSFS_BINARY + " " + arguments);
+  ScriptResult kmsfs(const std::string& arguments) const { return run_script(command(arguments)); }
+  std::string command(const std::string& arguments) const {
+    return environment() + KMSFS_BINARY + " " + arguments;
   }
 
   [[nodiscard]] ::testing::AssertionResult init(const std::string& options = "") {
