@@ -182,7 +182,9 @@ Result<Json> list_entity_tags(AdminCall& call) {
   if (!principal) return std::move(principal).error();
   ListReply list("Tags", page);
   for (const auto& [key, value] : (*principal)->record.tags) {
-    if (!list.add(key, [&] { return Json{{"Key", key}, {"Value", value}}; })) break;
+    // Named again: clang 14, which builds the fuzz targets, captures no bindings.
+    if (!list.add(key, [&name = key, &value = value] { return Json{{"Key", name}, {"Value", value}}; }))
+      break;
   }
   return std::move(list).finish();
 }
