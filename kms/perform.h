@@ -38,9 +38,8 @@ AuditRecord begin_record(const Engine& engine, const OperationFacts& facts, cons
 }
 
 template <typename Reply, typename RequestType, typename Act>
-Result<Reply> perform_use(Engine& engine, Operation operation, const Invocation& from,
+Result<Reply> perform_use(Engine& engine, const OperationFacts& facts, const Invocation& from,
                           const RequestType& request, const Act& act) {
-  const OperationFacts& facts = facts_of(operation);
   for (int round = 0; round < kDecisionLimit; ++round) {
     auto transaction = engine.read();
     if (!transaction) return internal_failure(std::move(transaction).error());
@@ -62,6 +61,12 @@ Result<Reply> perform_use(Engine& engine, Operation operation, const Invocation&
     if (*recorded) return reply;
   }
   return changes_too_fast();
+}
+
+template <typename Reply, typename RequestType, typename Act>
+Result<Reply> perform_use(Engine& engine, Operation operation, const Invocation& from,
+                          const RequestType& request, const Act& act) {
+  return perform_use<Reply>(engine, facts_of(operation), from, request, act);
 }
 
 template <typename Reply, typename RequestType, typename Act>

@@ -102,6 +102,11 @@ class Service {
   Result<Done> untag_resource(const Invocation& from, const UntagResourceRequest& request);
   Result<ListResourceTagsReply> list_resource_tags(const Invocation& from, const KeyListRequest& request);
 
+  // --- What AWS has, and this KMS has not ---
+  // Asymmetric and HMAC keys, imported material, custom key stores, other regions. The key is resolved, the
+  // caller decided upon, the call recorded, and refused as AWS refuses it for a symmetric key of its own.
+  Result<Done> refuse(const Invocation& from, std::string_view operation, const KeyRequest& request);
+
   // Deletes and rotates what is due; to be called now and then, by any process that has the store open. No
   // key depends on it: one past its deadline is refused anyway, one overdue for rotation rotates when it is
   // used or managed next.

@@ -45,9 +45,18 @@ bool is_any_of(std::string_view action, std::span<const std::string_view> names)
 bool identity_policies_alone_decide(const Request& request) {
   constexpr std::string_view kAliasActions[] = {"kms:CreateAlias", "kms:UpdateAlias", "kms:DeleteAlias"};
   // TagResource: the tags that a CreateKey brings along.
-  constexpr std::string_view kKeylessActions[] = {"kms:CreateKey",   "kms:ListKeys",
-                                                  "kms:ListAliases", "kms:GenerateRandom",
-                                                  "kms:TagResource", "kms:ListRetirableGrants"};
+  constexpr std::string_view kKeylessActions[] = {"kms:CreateKey",
+                                                  "kms:ListKeys",
+                                                  "kms:ListAliases",
+                                                  "kms:GenerateRandom",
+                                                  "kms:TagResource",
+                                                  "kms:ListRetirableGrants",
+                                                  "kms:CreateCustomKeyStore",
+                                                  "kms:UpdateCustomKeyStore",
+                                                  "kms:DeleteCustomKeyStore",
+                                                  "kms:ConnectCustomKeyStore",
+                                                  "kms:DisconnectCustomKeyStore",
+                                                  "kms:DescribeCustomKeyStores"};
   if (request.resource.find(":alias/") != std::string_view::npos)
     return is_any_of(request.action, kAliasActions);
   if (request.resource.find(":key/") != std::string_view::npos) return false;

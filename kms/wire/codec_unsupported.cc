@@ -1,18 +1,15 @@
 // What AWS KMS does and this KMS does not: asymmetric keys and HMAC keys, imported key material, custom key
 // stores, copies in other regions.
-#include <string>
-
-#include "kms/errors.h"
 #include "kms/wire/codec.h"
 
 namespace kmsfs::kms {
 
 namespace {
 
-Result<Body> unsupported(const CodecCall& call) {
-  return answer(
-      Kind::kUnsupported, "UnsupportedOperationException",
-      std::string(call.operation) + " is not supported: this KMS has symmetric keys of its own only.");
+Result<Body> refused(const CodecCall& call) {
+  return nothing(
+      call.service.refuse(call.from, call.operation,
+                          {.key_id = call.in.text("KeyId"), .grant_tokens = call.in.texts("GrantTokens")}));
 }
 
 constexpr Member kKeyId = {"KeyId", &shape::kKeyId, kRequired};
@@ -72,26 +69,26 @@ constexpr Member kDescribeCustomKeyStores[] = {
 constexpr std::span<const Member> kAnything;
 
 constexpr Codec kCodecs[] = {
-    {"Sign", kSign, unsupported},
-    {"Verify", kVerify, unsupported},
-    {"GetPublicKey", kGetPublicKey, unsupported},
-    {"GenerateMac", kGenerateMac, unsupported},
-    {"VerifyMac", kVerifyMac, unsupported},
-    {"GenerateDataKeyPair", kGenerateDataKeyPair, unsupported},
-    {"GenerateDataKeyPairWithoutPlaintext", kGenerateDataKeyPair, unsupported},
-    {"DeriveSharedSecret", kDeriveSharedSecret, unsupported},
-    {"GetKeyLastUsage", kKeyIdOnly, unsupported},
-    {"GetParametersForImport", kGetParametersForImport, unsupported},
-    {"ImportKeyMaterial", kImportKeyMaterial, unsupported},
-    {"DeleteImportedKeyMaterial", kKeyIdOnly, unsupported},
-    {"ReplicateKey", kReplicateKey, unsupported},
-    {"UpdatePrimaryRegion", kUpdatePrimaryRegion, unsupported},
-    {"CreateCustomKeyStore", kAnything, unsupported},
-    {"UpdateCustomKeyStore", kCustomKeyStoreId, unsupported},
-    {"DeleteCustomKeyStore", kCustomKeyStoreId, unsupported},
-    {"ConnectCustomKeyStore", kCustomKeyStoreId, unsupported},
-    {"DisconnectCustomKeyStore", kCustomKeyStoreId, unsupported},
-    {"DescribeCustomKeyStores", kDescribeCustomKeyStores, unsupported},
+    {"Sign", kSign, refused},
+    {"Verify", kVerify, refused},
+    {"GetPublicKey", kGetPublicKey, refused},
+    {"GenerateMac", kGenerateMac, refused},
+    {"VerifyMac", kVerifyMac, refused},
+    {"GenerateDataKeyPair", kGenerateDataKeyPair, refused},
+    {"GenerateDataKeyPairWithoutPlaintext", kGenerateDataKeyPair, refused},
+    {"DeriveSharedSecret", kDeriveSharedSecret, refused},
+    {"GetKeyLastUsage", kKeyIdOnly, refused},
+    {"GetParametersForImport", kGetParametersForImport, refused},
+    {"ImportKeyMaterial", kImportKeyMaterial, refused},
+    {"DeleteImportedKeyMaterial", kKeyIdOnly, refused},
+    {"ReplicateKey", kReplicateKey, refused},
+    {"UpdatePrimaryRegion", kUpdatePrimaryRegion, refused},
+    {"CreateCustomKeyStore", kAnything, refused},
+    {"UpdateCustomKeyStore", kCustomKeyStoreId, refused},
+    {"DeleteCustomKeyStore", kCustomKeyStoreId, refused},
+    {"ConnectCustomKeyStore", kCustomKeyStoreId, refused},
+    {"DisconnectCustomKeyStore", kCustomKeyStoreId, refused},
+    {"DescribeCustomKeyStores", kDescribeCustomKeyStores, refused},
 };
 
 }  // namespace

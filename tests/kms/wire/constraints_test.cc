@@ -88,14 +88,14 @@ TEST_F(Constraints, EnumerationsNameTheirSet) {
              "Value 'ROT13' at 'encryptionAlgorithm' " + must +
                  "[SYMMETRIC_DEFAULT, RSAES_OAEP_SHA_1, RSAES_OAEP_SHA_256, SM2PKE]");
   expect_one("CreateKey", R"({"Origin":"MOON"})",
-             "Value 'MOON' at 'origin' " + must + "[AWS_KMS, EXTERNAL, AWS_CLOUDHSM, EXTERNAL_KEY_STORE]");
+             "Value 'MOON' at 'origin' " + must + "[EXTERNAL, AWS_CLOUDHSM, AWS_KMS, EXTERNAL_KEY_STORE]");
   expect_one(
       "CreateGrant",
       R"({"KeyId":"k","GranteePrincipal":"arn:aws:iam::111111111111:root","Operations":["Decrypt","Fly"]})",
       "Value '[Decrypt, Fly]' at 'operations' failed to satisfy constraint: Member must satisfy constraint: "
-      "[Member must satisfy enum value set: [Decrypt, Encrypt, GenerateDataKey, "
-      "GenerateDataKeyWithoutPlaintext, ReEncryptFrom, ReEncryptTo, Sign, Verify, GetPublicKey, CreateGrant, "
-      "RetireGrant, DescribeKey, GenerateDataKeyPair, GenerateDataKeyPairWithoutPlaintext, GenerateMac, "
+      "[Member must satisfy enum value set: [RetireGrant, ReEncryptFrom, ReEncryptTo, CreateGrant, "
+      "GenerateDataKey, GenerateDataKeyWithoutPlaintext, DescribeKey, Encrypt, Decrypt, Sign, Verify, "
+      "GetPublicKey, GenerateDataKeyPair, GenerateDataKeyPairWithoutPlaintext, GenerateMac, "
       "VerifyMac, DeriveSharedSecret]]");
 }
 
