@@ -64,10 +64,20 @@ KmsSetup setup_of(const InitRequest& request) {
   KmsSetup setup;
   setup.access.uri = request.kms_uri;
   setup.access.user = request.kms_user;
+  setup.access.key = request.key;
   setup.access.passphrase = passphrase_source(request.passphrase_file);
   setup.seal.kind =
       request.seal == SealChoice::kKeyFile ? kms::SealKind::kKeyFile : kms::SealKind::kPassphrase;
   return setup;
+}
+
+// Nobody has made our usual key in a KMS that init did not set up.
+Error with_advice(Error error, const InitRequest& request, const KmsSetupReport& report) {
+  const bool nobodys = report.key_arn.empty() && request.key == InitRequest{}.key;
+  if (nobodys && error.kind == Kind::kKeyGone) {
+    error.text += "; name a key of that KMS with --key: an alias, an id or an ARN";
+  }
+  return error;
 }
 
 }  // namespace
@@ -89,7 +99,7 @@ Outcome run_init(const InitRequest& request) {
   auto report = set_up_kms(setup_of(request), clock, logger);
   if (!report) return failure(exit_code_of_opening_kms(report.error()), report.error(), what);
   auto volume = Volume::create(disk, backing->fd(), *report->kms, request.key, report->uri);
-  if (!volume) return failure(volume.error(), what);
+  if (!volume) return failure(with_advice(volume.error(), request, *report), what);
   backing->keep();
 
   if (report->store_made) std::printf("local KMS  %s (new)\n", report->uri.c_str());

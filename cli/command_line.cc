@@ -17,7 +17,8 @@ namespace kmsfs::cli {
 
 namespace {
 
-constexpr const char* kKmsHelp = "KMS URI: local:DIR (default: this user's local KMS)";
+constexpr const char* kKmsHelp =
+    "KMS URI: local:DIR, unix:PATH, http(s)://HOST:PORT, aws:REGION (default: this user's local KMS)";
 constexpr const char* kUserHelp = "act as this user, or ARN, of the local KMS (default: this uid's own)";
 constexpr const char* kPassphraseHelp = "file with the passphrase of the local KMS, mode 0600";
 

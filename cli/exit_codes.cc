@@ -33,6 +33,8 @@ ExitCode exit_code_of(const Error& error) {
 }
 
 ExitCode exit_code_of_opening_kms(const Error& error) {
+  // With a code it is the word of a KMS that is open.
+  if (error.kind == Kind::kDenied && error.code != nullptr) return exit_code_of(error);
   switch (error.kind) {
     case Kind::kDenied:
     case Kind::kInvalid:

@@ -7,8 +7,8 @@
 
 namespace kmsfs::cli {
 
-// With the directory of local: made absolute: a volume remembers its URI, and a daemon changes directory.
-// Empty stays empty; kInvalid for local: without a directory.
+// With the path of local: or unix: made absolute: a volume remembers its URI, and a daemon changes directory.
+// Empty stays empty; kInvalid for what is wrong with a URI of a scheme that is known.
 Result<std::string> absolute_kms_uri(const std::string& uri);
 
 }  // namespace kmsfs::cli

@@ -125,6 +125,7 @@ Outcome MountSession::open_volume() {
   KmsAccess access;
   access.uri = request_.kms_uri.empty() ? parameters_.kms_uri : request_.kms_uri;
   access.user = request_.kms_user;
+  access.key = parameters_.volume_key.key_arn;
   access.passphrase = passphrase_source(request_.passphrase_file);
   auto kms = open_kms(access, clock_, logger_);
   if (!kms) return failed(exit_code_of_opening_kms(kms.error()), kms.error());

@@ -24,6 +24,7 @@ Result<std::unique_ptr<RemoteCaller>> RemoteCaller::make(const KmsAccess& access
   if (!kms) return std::move(kms).error();
   std::string region = kms->region;
   if (region.empty() && kms->is_signed()) region = configured_region(access.profile, options.environment);
+  if (region.empty()) region = region_of_arn(access.key);
   if (!region.empty() && !is_region(region)) {
     return error(Kind::kInvalid, "'" + region + "' is no region; AWS_REGION or the profile says so");
   }

@@ -9,6 +9,7 @@
 #include <charconv>
 #include <cstdlib>
 #include <cstring>
+#include <system_error>
 #include <vector>
 
 #include "core/guarded.h"
@@ -223,10 +224,18 @@ void set_up(CURL* easy, const HttpCall& call, curl_slist* headers, Incoming& inc
   ::curl_easy_setopt(easy, CURLOPT_POSTFIELDS, call.body.empty() ? "" : as_text(call.body).data());
 }
 
-TransportFailure failure_of(CURLcode code, const char* message, const Incoming& incoming) {
+TransportFailure failure_of(CURLcode code, const HttpCall& call, const char* message, long os_errno,
+                            const Incoming& incoming) {
   if (incoming.full) return {error(Kind::kNoMemory, "locked memory is full; raise RLIMIT_MEMLOCK"), false};
   if (incoming.refused != nullptr) return {error(Kind::kUnavailable, incoming.refused), false};
   if (code == CURLE_OPERATION_TIMEDOUT) return {error(Kind::kUnavailable, "it did not answer in time"), true};
+  // Of a socket libcurl would say "localhost port 80".
+  if (code == CURLE_COULDNT_CONNECT && !call.unix_socket.empty()) {
+    return {error(Kind::kUnavailable,
+                  "cannot connect: " +
+                      std::error_code(static_cast<int>(os_errno), std::generic_category()).message()),
+            true};
+  }
   std::string text = message[0] != '\0' ? message : ::curl_easy_strerror(code);
   return {error(Kind::kUnavailable, std::move(text)), worth_a_retry(code)};
 }
@@ -250,7 +259,11 @@ std::variant<HttpReply, TransportFailure> Transport::send(const HttpCall& call) 
   const CURLcode code = ::curl_easy_perform(handle->get());
   long status = 0;
   ::curl_easy_getinfo(handle->get(), CURLINFO_RESPONSE_CODE, &status);
-  if (code != CURLE_OK) return failure_of(code, handle->message, incoming);  // and its connection is closed
+  if (code != CURLE_OK) {  // and its connection is closed
+    long os_errno = 0;
+    ::curl_easy_getinfo(handle->get(), CURLINFO_OS_ERRNO, &os_errno);
+    return failure_of(code, call, handle->message, os_errno, incoming);
+  }
   ::curl_easy_reset(handle->get());  // it must not point at what dies here
   handles_->give_back(std::move(handle));
 
