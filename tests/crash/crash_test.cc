@@ -8,7 +8,7 @@
 #include <cstdlib>
 #include <filesystem>
 
-#include "kmsclient/provider.h"
+#include "tests/crash/crash_place.h"
 #include "tests/crash/open_volume.h"
 #include "tests/crash/replay.h"
 #include "tests/crash/workloads.h"
@@ -17,32 +17,8 @@
 namespace kmsfs::crash {
 namespace {
 
-constexpr auto kCopyAll =
-    std::filesystem::copy_options::recursive | std::filesystem::copy_options::copy_symlinks;
-
 class Crash : public ::testing::TestWithParam<Workload> {
  protected:
-  void SetUp() override {
-    char pattern[] = "/dev/shm/kmsfs-crash.XXXXXX";
-    ASSERT_NE(::mkdtemp(pattern), nullptr);
-    top_ = pattern;
-    KmsSetup setup;
-    setup.access.uri = "local:" + top_ + "/kms";
-    setup.seal.kind = kms::SealKind::kKeyFile;
-    auto report = set_up_kms(setup, clock_, make_null_logger());
-    ASSERT_TRUE(report.ok()) << report.error().text;
-    kms_ = std::move(report->kms);
-    std::filesystem::create_directory(start());
-    RealDisk disk;
-    const UniqueFd fd(::open(start().c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-    auto made = Volume::create(disk, fd.get(), *kms_, report->key_arn, setup.access.uri);
-    ASSERT_TRUE(made.ok()) << made.error().text;
-  }
-  void TearDown() override { std::filesystem::remove_all(top_); }
-
-  std::string start() const { return top_ + "/start"; }
-  std::string crashed() const { return top_ + "/crashed"; }
-
   // Does the workload to its end, and tells what was done and what programs were told.
   struct Record {
     std::vector<Operation> operations;
@@ -50,11 +26,11 @@ class Crash : public ::testing::TestWithParam<Workload> {
     std::unique_ptr<RecordingDisk> disk;
   };
   Record record() {
-    const std::string backing = top_ + "/backing";
-    std::filesystem::copy(start(), backing, kCopyAll);
+    const std::string backing = place_.backing();
+    place_.copy_start_to(backing);
     Record record;
     record.disk = std::make_unique<RecordingDisk>(backing);
-    OpenVolume volume(*record.disk, backing, *kms_, clock_, false);
+    OpenVolume volume(*record.disk, backing, place_.kms(), place_.clock(), false);
     EXPECT_EQ(volume.failure(), "");
     testing::PlainTree tree(volume.file_system());
     record.history = std::make_unique<History>(*record.disk, tree);
@@ -67,14 +43,14 @@ class Crash : public ::testing::TestWithParam<Workload> {
   std::string judge(const History& history, std::size_t end) {
     RealDisk disk;
     {
-      OpenVolume volume(disk, crashed(), *kms_, clock_, true);
+      OpenVolume volume(disk, place_.crashed(), place_.kms(), place_.clock(), true);
       if (!volume.failure().empty()) return volume.failure();
       testing::PlainTree tree(volume.file_system());
       if (std::string wrong = history.judge(end, tree); !wrong.empty()) return wrong;
       if (std::string wrong = work_in(tree); !wrong.empty()) return wrong;
     }
     // The next mount needs no recovery any more, and finds the same.
-    OpenVolume again(disk, crashed(), *kms_, clock_, false);
+    OpenVolume again(disk, place_.crashed(), place_.kms(), place_.clock(), false);
     if (!again.failure().empty()) return "the second time, " + again.failure();
     testing::PlainTree tree(again.file_system());
     if (std::string wrong = history.judge(end, tree); !wrong.empty()) return "the second time, " + wrong;
@@ -102,9 +78,7 @@ class Crash : public ::testing::TestWithParam<Workload> {
     return out;
   }
 
-  std::string top_;
-  const SystemClock clock_;
-  std::unique_ptr<Kms> kms_;
+  CrashPlace place_;
 };
 
 TEST_P(Crash, WhateverPartOfThePagesReachedTheDisk) {
@@ -117,9 +91,7 @@ TEST_P(Crash, WhateverPartOfThePagesReachedTheDisk) {
   for (std::size_t end = 0; end <= record.operations.size() && failures < 5; ++end) {
     for (const CrashState& state : states_after(record.operations, end, samples, random)) {
       ++states;
-      std::filesystem::remove_all(crashed());
-      std::filesystem::copy(start(), crashed(), kCopyAll);
-      auto replayed = replay(record.operations, state, crashed());
+      auto replayed = place_.crash(record.operations, state);
       ASSERT_TRUE(replayed.ok()) << replayed.error().text;
       const std::string wrong = judge(*record.history, end);
       if (wrong.empty()) continue;
@@ -132,15 +104,14 @@ TEST_P(Crash, WhateverPartOfThePagesReachedTheDisk) {
 
 TEST_P(Crash, WhereverTheProcessWasKilled) {
   const Record record = this->record();
-  const std::string uri = "local:" + top_ + "/kms";
+  const std::string uri = place_.uri();
   int failures = 0;
   for (std::size_t end = 0; end < record.operations.size() && failures < 5; ++end) {
-    std::filesystem::remove_all(crashed());
-    std::filesystem::copy(start(), crashed(), kCopyAll);
+    place_.copy_start_to(place_.crashed());
     const std::string number = std::to_string(end);
-    const char* arguments[] = {KMSFS_CRASH_WORKER,         uri.c_str(),    crashed().c_str(),
+    const char* arguments[] = {KMSFS_CRASH_WORKER,         uri.c_str(),    place_.crashed().c_str(),
                                GetParam().promise.c_str(), number.c_str(), nullptr};
-    std::string backing = crashed();
+    std::string backing = place_.crashed();
     arguments[2] = backing.c_str();
     pid_t worker = 0;
     ASSERT_EQ(::posix_spawn(&worker, arguments[0], nullptr, nullptr, const_cast<char**>(arguments), environ),
