@@ -100,9 +100,26 @@ class Layout {
   }
 
  private:
+  // Escapes as AWS's command line writes them: what has a letter is written with it.
   void quoted(std::string_view raw) {
+    struct Escape {
+      std::string_view long_form, short_form;
+    };
+    static constexpr Escape kEscapes[] = {{"\\u0008", "\\b"}, {"\\u0009", "\\t"}, {"\\u000a", "\\n"},
+                                          {"\\u000c", "\\f"}, {"\\u000d", "\\r"}, {"\\/", "/"}};
     out_.put("\"");
-    out_.put(raw);
+    while (!raw.empty()) {
+      const std::string_view run = raw.substr(0, raw.find('\\'));
+      out_.put(run);
+      raw.remove_prefix(run.size());
+      if (raw.empty()) break;
+      const auto* found = std::find_if(std::begin(kEscapes), std::end(kEscapes), [&](const Escape& escape) {
+        return raw.starts_with(escape.long_form);
+      });
+      const bool is_long = found != std::end(kEscapes);
+      out_.put(is_long ? found->short_form : raw.substr(0, 2));
+      raw.remove_prefix(is_long ? found->long_form.size() : std::min<std::size_t>(2, raw.size()));
+    }
     out_.put("\"");
   }
 

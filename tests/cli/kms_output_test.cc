@@ -41,6 +41,11 @@ TEST(KmsOutput, IsLaidOutAsAwsDoes) {
   EXPECT_EQ(print("").text, "");
 }
 
+TEST(KmsOutput, EscapesAreWrittenAsAwsWritesThem) {
+  EXPECT_EQ(print(R"({"A":"a\u000ab\/c\\u000a\"\u0001\u00e9\t"})").text,
+            "{\n    \"A\": \"a\\nb/c\\\\u000a\\\"\\u0001\\u00e9\\t\"\n}\n");
+}
+
 TEST(KmsOutput, DatesArePrintedAsTimes) {
   EXPECT_EQ(print(R"({"CreationDate":1764337695.5,"N":1764337695})").text,
             "{\n    \"CreationDate\": \"2025-11-28T13:48:15.500000+00:00\",\n    \"N\": 1764337695\n}\n");
