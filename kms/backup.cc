@@ -20,7 +20,7 @@ namespace kmsfs::kms {
 namespace {
 
 constexpr std::size_t kBatch = 4096;  // records in one transaction: bounds the pages that LMDB holds dirty
-constexpr std::size_t kChunk = 256 * 1024;
+constexpr std::size_t kChunk = std::size_t{256} << 10;
 
 // A directory that becomes `to`, or goes.
 class NewDirectory {
