@@ -37,6 +37,7 @@ using SteadyClock = std::chrono::steady_clock;
 
 constexpr std::size_t kConnections = 8;
 constexpr std::chrono::seconds kRound{4};
+constexpr double kAimedRate = 10'000;  // of one core; of signed requests half
 constexpr int kManyKeys = 100'000;
 constexpr int kManyConnections = 10'000;
 
@@ -302,9 +303,10 @@ int main(int argument_count, char** arguments) {
     const Connect to_tcp = [&server] { return server.connect_tcp(); };
     double rate = 0;
     measure_throughput("Decrypt, unix socket", server, to_unix, plain, rate);
+    measure_latency(to_unix, plain, kAimedRate / 2);
     measure_latency(to_unix, plain, rate / 2);
     measure_throughput("Decrypt, signed, HTTP", server, to_tcp, with_signature, rate);
-    measure_latency(to_tcp, with_signature, rate / 2);
+    measure_latency(to_tcp, with_signature, kAimedRate / 4);
     measure_idle_connections(server);
   }
   const Scratch scratch("/dev/shm");

@@ -1,4 +1,5 @@
 // What kmsd has acknowledged stays, whatever happens to the process or to the disk.
+#include <sched.h>
 #include <sys/mount.h>
 #include <sys/statvfs.h>
 
@@ -58,12 +59,14 @@ TEST_F(KmsdDurability, NothingAcknowledgedIsLostWhenItIsKilled) {
   EXPECT_GE(recorded, acknowledged.size());
 }
 
-// A small file system of the test's own, gone with it.
+// A small file system in a mount namespace of the test's own: gone with its process, however that ends.
 class SmallDisk {
  public:
   explicit SmallDisk(std::string path) : path_(std::move(path)) {
     std::filesystem::create_directory(path_);
-    mounted_ = ::mount("kmsfs-test", path_.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, "size=2m,mode=0700") == 0;
+    mounted_ = ::unshare(CLONE_NEWNS) == 0 &&
+               ::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr) == 0 &&
+               ::mount("kmsfs-test", path_.c_str(), "tmpfs", MS_NOSUID | MS_NODEV, "size=2m,mode=0700") == 0;
   }
   ~SmallDisk() {
     if (mounted_) ::umount2(path_.c_str(), MNT_DETACH);
