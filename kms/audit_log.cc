@@ -61,8 +61,11 @@ Result<Bytes> read_part(int fd, std::uint64_t from, std::uint64_t to) {
 Result<AuditHead> AuditHead::map(int fd) {
   struct stat status {};
   if (::fstat(fd, &status) != 0) return Error::from_errno(errno, "audit.head");
-  if (status.st_size < static_cast<off_t>(kSize) && ::ftruncate(fd, kSize) != 0) {
-    return Error::from_errno(errno, "audit.head");
+  if (status.st_size < static_cast<off_t>(kSize)) {
+    // With its room: a mapped hole on a full disk would be a signal, not an error.
+    if (const int number = ::posix_fallocate(fd, 0, kSize); number != 0) {
+      return Error::from_errno(number, "audit.head");
+    }
   }
   void* memory = ::mmap(nullptr, kSize, PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   if (memory == MAP_FAILED) return Error::from_errno(errno, "mapping audit.head");

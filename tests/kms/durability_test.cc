@@ -1,9 +1,12 @@
 // What a kill, a full disk or a power cut must not do.
 #include <fcntl.h>
 #include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <spawn.h>
+#include <sys/mount.h>
 #include <sys/resource.h>
+#include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -304,6 +307,65 @@ TEST_F(DurabilityTest, AFullDiskRefusesChangesWithARetriableErrorAndChangesNothi
   EXPECT_TRUE(service_->list_grants(alice_, {.key_id = key_})->grants.empty());
   expect_no_half_change();
   expect_sound_log();
+}
+
+TEST_F(DurabilityTest, AStoreOnAFullFileSystemRefusesUntilThereIsRoomAndLosesNothing) {
+  // In a mount namespace of this process: whatever becomes of the test, the mount goes with it.
+  const std::string small = directory_ / "small";
+  ASSERT_EQ(::mkdir(small.c_str(), 0700), 0);
+  if (::unshare(CLONE_NEWNS) != 0) GTEST_SKIP() << "only root makes a small file system";
+  ASSERT_EQ(::mount("none", "/", nullptr, MS_REC | MS_PRIVATE, nullptr), 0);
+  ASSERT_EQ(::mount("tmpfs", small.c_str(), "tmpfs", 0, "size=4m,mode=0700"), 0);
+  const std::string store = small + "/kms", ballast = small + "/ballast";
+  {
+    ASSERT_TRUE(Service::create_store(store, {key_file_seal(), "local-1"}, {}));
+    auto opened = Service::open(store, {}, clock_, make_null_logger());
+    ASSERT_TRUE(opened) << text_of(opened);
+    Service& service = **opened;
+    const Invocation owner = from(*service.administration().ensure_user_of_uid(1000, "owner"));
+    auto first = service.create_key(owner, {});
+    ASSERT_TRUE(first);
+    const std::string key = first->key.arn;
+    auto blob = service.encrypt(owner, {.key_id = key, .plaintext = as_bytes("hello"), .context = {}});
+    ASSERT_TRUE(blob);
+    write_text(ballast, std::string(1 << 20, 'x'));
+    std::set<std::string> made = {key};
+    Result<KeyReply> last = error(Kind::kInternal, "not tried");
+    for (int n = 0; n < 2000; ++n) {
+      last = service.create_key(owner, {.description = std::string(8192, 'd'), .policy = {}});
+      if (!last) break;
+      made.insert(last->key.arn);
+    }
+    ASSERT_FALSE(last);
+    EXPECT_EQ(code_of(last), "KMSInternalException") << text_of(last);
+    // To the last byte: then no use of a key is recorded either, and so none happens.
+    std::ofstream(small + "/rest", std::ios::binary) << std::string(4 << 20, 'x');
+    for (int n = 0; n < 64; ++n) {
+      auto opens = service.decrypt(owner, {.key_id = {}, .ciphertext = blob->ciphertext, .context = {}});
+      if (opens) continue;  // the last page of the log had room
+      EXPECT_EQ(code_of(opens), "KMSInternalException");
+      EXPECT_EQ(opens.error().kind, Kind::kNoSpace);
+    }
+    EXPECT_FALSE(service.decrypt(owner, {.key_id = {}, .ciphertext = blob->ciphertext, .context = {}}));
+    // A change may still find room inside the store, which keeps its record for the log.
+    const bool disabled = service.disable_key(owner, {key}).ok();
+    std::filesystem::remove(small + "/rest");
+    std::filesystem::remove(ballast);
+    EXPECT_EQ(service.describe_key(owner, {key})->key.state,
+              disabled ? KeyState::kDisabled : KeyState::kEnabled);
+    const std::string log = read_text(store + "/audit.log");
+    EXPECT_EQ(log.find("\"DisableKey\"") != std::string::npos, disabled);
+    EXPECT_TRUE(service.enable_key(owner, {key}));
+    EXPECT_TRUE(service.decrypt(owner, {.key_id = {}, .ciphertext = blob->ciphertext, .context = {}}));
+    EXPECT_TRUE(service.create_key(owner, {}));
+    ListRequest request;
+    request.limit = 1000;
+    EXPECT_EQ(service.list_keys(owner, request)->keys.size(), made.size() + 1);
+    auto verdict = verify_audit_log(store);
+    ASSERT_TRUE(verdict);
+    EXPECT_EQ(verdict->problem, std::nullopt) << *verdict->problem;
+  }
+  EXPECT_EQ(::umount2(small.c_str(), MNT_DETACH), 0);
 }
 
 }  // namespace
