@@ -24,6 +24,9 @@ const std::vector<std::string>& documented_differences() {
       "renameat2(AT_FDCWD, \"file\", AT_FDCWD, \"x2\", RENAME_WHITEOUT)",
       "file after truncate to the same size:",
       "pwrite(far, \"x\", 1, std::numeric_limits<off_t>::max() - 1)",
+      "fallocate(fd, FALLOC_FL_COLLAPSE_RANGE, 0, 4096)",
+      "fallocate(fd, FALLOC_FL_INSERT_RANGE, 0, 4096)",
+      "fallocate(fd, FALLOC_FL_UNSHARE_RANGE, 0, 4096)",
   };
   return list;
 }

@@ -187,6 +187,13 @@ void probe_locks() {
 
 void probe_directories() {
   section("directories");
+  ASK(mkdir("synced", 0755));
+  const int synced = ::open("synced", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+  make_file("synced/file");
+  ASK(fsync(synced));
+  ASK(fdatasync(synced));
+  ASK(write(synced, "x", 1));
+  ::close(synced);
   ASK(mkdir("full", 0755));
   for (int i = 0; i < 3000; ++i) make_file("full/entry-" + std::to_string(i), 0600, "");
   DIR* directory = ::opendir("full");

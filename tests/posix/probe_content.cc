@@ -216,8 +216,27 @@ void probe_allocation() {
       sum("file");
     }
   }
+  section("allocation: other modes");
+  make_file("file", 0644, data);
+  int fd = ::open("file", O_RDWR | O_CLOEXEC);
+  ASK(fallocate(fd, FALLOC_FL_COLLAPSE_RANGE, 0, 4096));
+  ASK(fallocate(fd, FALLOC_FL_INSERT_RANGE, 0, 4096));
+  ASK(fallocate(fd, FALLOC_FL_UNSHARE_RANGE, 0, 4096));
+  ::close(fd);
+  section("allocation: holes that are written");
+  fd = ::open("file", O_CREAT | O_RDWR | O_CLOEXEC, 0644);
+  ASK(ftruncate(fd, 10 << 20));
+  for (const off_t at : {1L << 20, 3000L, 5000000L, (10L << 20) - 1}) {
+    ASK(pwrite(fd, "x", 1, at));
+    tell("found before it is synced", ::lseek(fd, at, SEEK_DATA) == at ? "yes" : "no");
+    tell("not passed over", ::lseek(fd, 0, SEEK_DATA) <= at ? "yes" : "no");
+  }
+  ASK(fallocate(fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 0, 10 << 20));
+  ASK(pwrite(fd, "x", 1, 77777));
+  tell("found after a hole was punched", ::lseek(fd, 77777, SEEK_DATA) == 77777 ? "yes" : "no");
+  ::close(fd);
   section("allocation: sparse");
-  int fd = ::open("sparse", O_CREAT | O_RDWR | O_CLOEXEC, 0644);
+  fd = ::open("sparse", O_CREAT | O_RDWR | O_CLOEXEC, 0644);
   ASK(ftruncate(fd, 1L << 40));
   look("sparse");
   char buffer[16] = {};

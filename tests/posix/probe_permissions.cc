@@ -2,6 +2,7 @@
 #include <sys/time.h>
 
 #include <cstdio>
+#include <cstdlib>
 
 #include "tests/posix/probe.h"
 
@@ -175,6 +176,24 @@ void probe_set_id() {
       ::close(fd);
     });
     look("program");
+    fresh(mode | 0002);
+    as(kCarol, [] {
+      const int fd = ::open("program", O_WRONLY);
+      ASK(fallocate(fd, 0, 0, 30000));
+      ::close(fd);
+    });
+    look("program");
+    fresh(mode | 0002);
+    as(kCarol, [] {
+      const int fd = ::open("program", O_RDWR);
+      off_t from = 0, to = 5000;
+      ASK(copy_file_range(fd, &from, fd, &to, 100, 0));
+      ::close(fd);
+    });
+    look("program");
+    fresh(mode | 0002);
+    as(kCarol, [] { ASK(truncate("program", 5)); });
+    look("program");
     fresh(mode);
     as(kAlice, [] { ASK(truncate("program", 5)); });
     look("program");
@@ -209,7 +228,47 @@ void probe_set_id() {
   }
 }
 
+namespace {
+
+// When a file was made, where the file system knows.
+struct Birth {
+  explicit Birth(const char* path) {
+    ::statx(AT_FDCWD, path, AT_SYMLINK_NOFOLLOW, STATX_BTIME | STATX_MTIME, &attributes);
+  }
+  bool known() const { return (attributes.stx_mask & STATX_BTIME) != 0; }
+  bool operator==(const Birth& other) const {
+    return attributes.stx_btime.tv_sec == other.attributes.stx_btime.tv_sec &&
+           attributes.stx_btime.tv_nsec == other.attributes.stx_btime.tv_nsec;
+  }
+  struct statx attributes {};
+};
+
+void probe_birth_times() {
+  section("birth times");
+  make_file("file");
+  ASK(mkdir("directory", 0755));
+  ASK(symlink("file", "link"));
+  ASK(mkfifo("fifo", 0644));
+  for (const char* name : {"file", "directory", "link", "fifo"}) {
+    const Birth born(name);
+    tell(name, born.known() ? "born at a time that is known" : "born at some time");
+    tell("born and modified within a minute",
+         std::abs(born.attributes.stx_btime.tv_sec - born.attributes.stx_mtime.tv_sec) < 60 ? "yes" : "no");
+  }
+  const Birth born("file");
+  const timespec early[2] = {{1000, 0}, {1000, 0}};
+  ASK(utimensat(AT_FDCWD, "file", early, 0));
+  ASK(truncate("file", 10000));
+  ASK(chmod("file", 0600));
+  ASK(rename("file", "directory/file"));
+  ASK(link("directory/file", "again"));
+  tell("born again", Birth("again") == born ? "no" : "yes");
+}
+
+}  // namespace
+
 void probe_times() {
+  probe_birth_times();
   section("times");
   make_file("file");
   const auto show = [](const char* name) {
