@@ -15,15 +15,15 @@ namespace kmsfs::cli {
 enum class ExitCode : int {
   kOk = 0,
   kFailure = 1,      // the system failed us, or we did; nothing below fits
-  kUsage = 2,        // arguments or options are wrong; nothing was done
+  kUsage = 2,        // arguments or options are wrong, or the KMS finds the request wrong; nothing was done
   kNotAVolume = 3,   // the backing directory is no volume, or (init) cannot become one
   kSealed = 4,       // the local KMS does not open: wrong passphrase, none to be had, key file open to others
-  kDenied = 5,       // the KMS, or the system, does not permit it
+  kDenied = 5,       // the KMS, or the system, does not permit it; `kmsfs kms why`: it would not
   kKeyUnusable = 6,  // the master key is disabled, pending deletion, or gone
   kKmsUnreachable = 7,  // the KMS does not answer, or there is none where the volume says
   kMountpoint = 8,      // the mountpoint cannot be used
   kBusy = 9,            // the volume is mounted already, or the mount is in use
-  kCorrupt = 10,        // bytes on disk are damaged, or not what they claim to be
+  kCorrupt = 10,        // bytes on disk, or a ciphertext, are damaged, or not what they claim to be
   kUnsupported = 11,    // a format, KMS scheme or system feature that this version or this system lacks
   kNotMounted = 12,     // no kmsfs mount there, or nobody serves it any more
 };
