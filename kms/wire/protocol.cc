@@ -94,11 +94,13 @@ struct Protocol::State {
 
   HttpAnswer call_sts(const HttpRequest& request, const Peer& peer, const std::string& id) {
     auto from = authenticator.authenticate(request, peer, "sts");
-    if (!from) refusals.count(from.error(), peer);
-    StsAnswer sts = from ? StsAnswer{} : sts_error(from.error(), id);
+    StsAnswer sts;
     if (from) {
       from->request_id = id;
       sts = answer_sts(engine, as_text(request.body), *from);
+    } else {
+      sts = sts_error(from.error(), id);
+      if (sts.internal_error.empty()) refusals.count(from.error(), peer);
     }
     if (!sts.internal_error.empty()) refusals.log_failure(sts.internal_error);
     return make_answer(sts.status, "text/xml", std::move(sts.body), id, clock);

@@ -81,6 +81,15 @@ TEST_F(Authentication, ASignatureForAnotherServiceIsRefused) {
   EXPECT_NE(as_text(answer.body.view()).find("<Code>SignatureDoesNotMatch</Code>"), std::string::npos);
 }
 
+TEST_F(Authentication, OnlyStsTakesASignatureForTheGlobalRegion) {
+  SentRequest form = SentRequest::sts("Action=GetCallerIdentity&Version=2011-06-15");
+  EXPECT_EQ(http(sign(form, alices_key_, "sts", {}, "us-east-1"), tcp()).status, 200);
+  SentRequest elsewhere = SentRequest::sts("Action=GetCallerIdentity&Version=2011-06-15");
+  EXPECT_EQ(http(sign(elsewhere, alices_key_, "sts", {}, "eu-west-1"), tcp()).status, 403);
+  SentRequest request = SentRequest::kms("ListKeys");
+  EXPECT_EQ(code_of(sign(request, alices_key_, "kms", {}, "us-east-1")), "InvalidSignatureException");
+}
+
 TEST_F(Authentication, ClocksMayDifferByFiveMinutesAndNoMore) {
   for (const int late : {-299, 299}) {
     SentRequest request = SentRequest::kms("ListKeys");

@@ -62,12 +62,12 @@ class ProtocolTest : public WireTest {
   }
 
   SentRequest& sign(SentRequest& request, const Credentials& by, const std::string& service = "kms",
-                    std::chrono::seconds late = {}) {
+                    std::chrono::seconds late = {}, const std::string& region = "local-1") {
     auto headers = request.views();
     std::erase_if(headers, [](const HttpHeader& header) { return header.name == "User-Agent"; });
     auto added =
         kms::sign({request.method, request.target, headers}, as_bytes(request.body),
-                  {by.id, as_bytes(by.secret), by.token}, "local-1", service, clock_.wall_time() + late);
+                  {by.id, as_bytes(by.secret), by.token}, region, service, clock_.wall_time() + late);
     EXPECT_TRUE(added);
     request.headers.insert(request.headers.end(), added->begin(), added->end());
     return request;
