@@ -222,20 +222,35 @@ Result<void> EncryptedFile::State::settle() {
 
 Result<void> EncryptedFile::State::cut(std::uint64_t new_size, std::uint64_t old_size) {
   must_cut = true;
+  // First: over quota, btrfs zeroes the end of the last page and then refuses the resize, and half a block
+  // would be left.
+  auto punched = punch_tail_page(new_size, old_size);
+  const bool cannot_punch = !punched && punched.error().system_errno == EOPNOTSUPP;
+  if (!punched && !cannot_punch) return punched;
   KMSFS_TRY(disk.resize(blocks.fd(), geometry.backing_size(new_size)));
-  KMSFS_TRY(clear_tail_page(new_size, old_size));
+  if (cannot_punch) KMSFS_TRY(clear_tail_page(new_size, old_size));
   must_cut = false;
   return {};
 }
 
+bool EncryptedFile::State::has_tail_page(std::uint64_t new_size, std::uint64_t old_size) const {
+  return geometry.backing_size(new_size) % kPageSize != 0 &&
+         geometry.block_count(old_size) != geometry.block_count(new_size);
+}
+
+Result<void> EncryptedFile::State::punch_tail_page(std::uint64_t new_size, std::uint64_t old_size) {
+  blocks.forget_kept_block();
+  if (!has_tail_page(new_size, old_size)) return {};
+  return disk.allocate(blocks.fd(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+                       geometry.block_count(new_size) * kPageSize, kPageSize);
+}
+
 // What is left of a block that became the tail must go: the next growth counts on zeros there.
 Result<void> EncryptedFile::State::clear_tail_page(std::uint64_t new_size, std::uint64_t old_size) {
-  blocks.forget_kept_block();
+  auto punched = punch_tail_page(new_size, old_size);
+  if (punched || punched.error().system_errno != EOPNOTSUPP) return punched;
   const std::uint64_t tail = geometry.block_count(new_size) * kPageSize;
   const std::uint64_t tail_size = geometry.backing_size(new_size) - tail;
-  if (tail_size == 0 || geometry.block_count(old_size) == geometry.block_count(new_size)) return {};
-  auto punched = disk.allocate(blocks.fd(), FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, tail, kPageSize);
-  if (punched || punched.error().system_errno != EOPNOTSUPP) return punched;
   // Durably, as data may reach the disk after a later change of size.
   KMSFS_TRY(disk.write_at(blocks.fd(), tail, Bytes(tail_size)));
   return disk.sync_data(blocks.fd());
@@ -246,13 +261,35 @@ Result<void> EncryptedFile::State::truncate(std::uint64_t new_size) {
   KMSFS_TRY(settle());
   if (new_size == size) return disk.resize(blocks.fd(), geometry.backing_size(size));  // for its times
   KMSFS_TRY(mark_changing());
-  KMSFS_TRY(disk.resize(blocks.fd(), geometry.backing_size(new_size)));
+  KMSFS_TRY(shrink_backing(new_size));
   const std::uint64_t old_size = std::exchange(size, new_size);
   tail_clear = new_size == geometry.plain_offset_of(geometry.block_count(new_size));
   must_cut = true;  // until the tail is clear too
   KMSFS_TRY(clear_tail_page(new_size, old_size));
   must_cut = false;
   return {};
+}
+
+// A resize that is refused may have zeroed part of the block in which it would have ended: that block is put
+// back.
+Result<void> EncryptedFile::State::shrink_backing(std::uint64_t new_size) {
+  const std::uint64_t page = geometry.block_count(new_size) * kPageSize;
+  Bytes block;
+  if (has_tail_page(new_size, size)) {
+    block.resize(kPageSize);
+    auto got = disk.read_at(blocks.fd(), page, block);
+    if (!got) return std::move(got).error();
+    block.resize(*got);
+  }
+  auto resized = disk.resize(blocks.fd(), geometry.backing_size(new_size));
+  if (resized || block.size() < kPageSize || all_zero(block)) return resized;
+  Bytes now(kPageSize);
+  auto got = disk.read_at(blocks.fd(), page, now);
+  if (got && now == block) return resized;
+  auto restored = disk.write_at(blocks.fd(), page, block);
+  if (!restored)
+    return std::move(resized).error().during("a block could not be put back: " + restored.error().text);
+  return resized;
 }
 
 // Writes `data`, or only grows. Docs/FORMAT.md, "Order of writes".

@@ -30,7 +30,10 @@ struct EncryptedFile::State {
   Result<void> mark_clean();
   Result<void> settle();  // makes the backing size agree again
   Result<void> cut(std::uint64_t new_size, std::uint64_t old_size);
+  bool has_tail_page(std::uint64_t new_size, std::uint64_t old_size) const;
+  Result<void> punch_tail_page(std::uint64_t new_size, std::uint64_t old_size);
   Result<void> clear_tail_page(std::uint64_t new_size, std::uint64_t old_size);
+  Result<void> shrink_backing(std::uint64_t new_size);
   Result<void> grow(std::uint64_t new_size, std::uint64_t offset, ByteView data);
   Result<void> fill(std::uint64_t old_blocks, std::uint64_t new_blocks, std::uint64_t offset, ByteView data);
   Result<void> truncate(std::uint64_t new_size);
