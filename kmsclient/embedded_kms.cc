@@ -2,6 +2,8 @@
 
 #include <utility>
 
+#include "kmsclient/local_store.h"
+
 namespace kmsfs {
 
 namespace {
@@ -14,17 +16,12 @@ Result<DataKey> data_key(const kms::SensitiveBytes& plain) {
   return DataKey::copy_of(plain.reveal().first<DataKey::kSize>());
 }
 
-kms::Invocation invocation(std::string principal) {
-  kms::Invocation from;
-  from.principal = std::move(principal);
-  from.user_agent = "kmsfs/" KMSFS_VERSION;
-  return from;
-}
-
 }  // namespace
 
 EmbeddedKms::EmbeddedKms(std::unique_ptr<kms::Service> service, std::string endpoint, std::string principal)
-    : service_(std::move(service)), endpoint_(std::move(endpoint)), from_(invocation(std::move(principal))) {}
+    : service_(std::move(service)),
+      endpoint_(std::move(endpoint)),
+      from_(own_invocation(std::move(principal))) {}
 EmbeddedKms::~EmbeddedKms() = default;
 
 Result<KeyDescription> EmbeddedKms::describe_key(const std::string& key) {

@@ -1,25 +1,15 @@
 #include "kmsclient/local_caller.h"
 
 #include "kmsclient/answers.h"
+#include "kmsclient/local_store.h"
 
 namespace kmsfs {
-
-namespace {
-
-kms::Invocation invocation(std::string principal) {
-  kms::Invocation from;
-  from.principal = std::move(principal);
-  from.user_agent = "kmsfs/" KMSFS_VERSION;
-  return from;
-}
-
-}  // namespace
 
 LocalCaller::LocalCaller(std::unique_ptr<kms::Service> service, std::string endpoint, std::string principal)
     : service_(std::move(service)),
       dispatcher_(*service_),
       endpoint_(std::move(endpoint)),
-      from_(invocation(std::move(principal))) {}
+      from_(own_invocation(std::move(principal))) {}
 
 Result<kms::SensitiveBytes> LocalCaller::call(std::string_view operation, ByteView json) {
   auto answer = dispatcher_.call(operation, json, from_);

@@ -47,6 +47,13 @@ Result<std::string> principal_named(kms::Administration& administration, const s
 
 }  // namespace
 
+kms::Invocation own_invocation(std::string principal) {
+  kms::Invocation from;
+  from.principal = std::move(principal);
+  from.user_agent = "kmsfs/" KMSFS_VERSION;
+  return from;
+}
+
 bool is_local_kms(const std::string& uri) { return uri.starts_with(kLocal); }
 
 Result<std::string> local_directory(const std::string& uri) {

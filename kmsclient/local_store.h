@@ -6,6 +6,7 @@
 
 #include "core/clock.h"
 #include "core/log.h"
+#include "kms/requests.h"
 #include "kms/service.h"
 #include "kmsclient/access.h"
 
@@ -16,6 +17,9 @@ struct LocalStore {
   std::unique_ptr<kms::Service> service;
   std::string principal;  // what access.user means for this uid
 };
+
+// A call from within this process.
+kms::Invocation own_invocation(std::string principal);
 
 bool is_local_kms(const std::string& uri);
 Result<std::string> local_directory(const std::string& uri);  // kInvalid without one

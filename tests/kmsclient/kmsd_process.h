@@ -14,27 +14,26 @@
 #include <fstream>
 #include <string>
 #include <thread>
+#include <vector>
 
 namespace kmsfs::test {
 
 class KmsdProcess {
  public:
-  // `listen` empty: on the socket only.
-  KmsdProcess(const std::string& store, const std::string& socket, const std::string& listen)
+  KmsdProcess(const std::string& store, const std::string& socket, const std::vector<std::string>& options)
       : ready_file_(socket + ".ready") {
     std::error_code ignored;
     std::filesystem::remove(ready_file_, ignored);
-    const std::string program = KMSFS_TEST_KMSD;
+    std::vector<std::string> words = {KMSFS_TEST_KMSD, "--store",      store,      "--socket",
+                                      socket,          "--ready-file", ready_file_};
+    words.insert(words.end(), options.begin(), options.end());
+    std::vector<char*> arguments;
+    for (std::string& word : words) arguments.push_back(word.data());
+    arguments.push_back(nullptr);
     pid_ = ::fork();
     if (pid_ == 0) {
       ::prctl(PR_SET_PDEATHSIG, SIGKILL);
-      if (listen.empty()) {
-        ::execl(program.c_str(), "kmsd", "--store", store.c_str(), "--socket", socket.c_str(), "--ready-file",
-                ready_file_.c_str(), nullptr);
-      } else {
-        ::execl(program.c_str(), "kmsd", "--store", store.c_str(), "--socket", socket.c_str(), "--listen",
-                listen.c_str(), "--ready-file", ready_file_.c_str(), nullptr);
-      }
+      ::execv(arguments[0], arguments.data());
       ::_exit(127);
     }
     for (int i = 0; i < 3000 && !is_ready(); ++i) {
@@ -51,11 +50,11 @@ class KmsdProcess {
   KmsdProcess& operator=(const KmsdProcess&) = delete;
   ~KmsdProcess() { end(SIGKILL); }
 
-  // http://127.0.0.1:PORT
+  // http(s)://127.0.0.1:PORT
   std::string url() const {
     std::ifstream in(ready_file_);
     for (std::string line; std::getline(in, line);) {
-      if (line.starts_with("http://")) return line.ends_with('/') ? line.substr(0, line.size() - 1) : line;
+      if (line.starts_with("http")) return line.ends_with('/') ? line.substr(0, line.size() - 1) : line;
     }
     return {};
   }

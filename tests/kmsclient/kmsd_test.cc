@@ -12,6 +12,7 @@
 #include "kmsclient/provider.h"
 #include "tests/kmsclient/remote_fixture.h"
 #include "tests/support/crypto_environment.h"
+#include "tests/support/shell.h"
 
 namespace kmsfs {
 namespace {
@@ -40,7 +41,7 @@ class KmsdTest : public RemoteTest {
   std::string user() const { return principal_.substr(principal_.rfind('/') + 1); }
   void start() {
     const std::string listen = url_.empty() ? "127.0.0.1:0" : url_.substr(std::string("http://").size());
-    kmsd_ = std::make_unique<KmsdProcess>(store(), socket(), listen);
+    kmsd_ = std::make_unique<KmsdProcess>(store(), socket(), std::vector<std::string>{"--listen", listen});
     url_ = kmsd_->url();
   }
 
@@ -146,6 +147,44 @@ TEST_F(KmsdTest, ARoleOfAProfileIsAssumedAtTheSameServer) {
   ASSERT_TRUE(principal) << text_of(principal);
   EXPECT_EQ(*principal, "arn:aws:sts::" + account + ":assumed-role/mounter/tree");
   expect_life_of_a_data_key(*kms);
+}
+
+TEST_F(KmsdTest, ACertificateMustBeTrustedAndOfTheHost) {
+  const auto certificate = [&](const std::string& name, const std::string& host) {
+    const auto made = kmsfs::testing::run_script(
+        "cd " + home_.path().string() +
+            " && /usr/bin/openssl req -x509 -newkey ec -pkeyopt ec_paramgen_curve:P-256 " +
+            "-nodes -days 2 -subj /CN=" + name + " -addext subjectAltName=" + host + " -keyout " + name +
+            ".key -out " + name + ".pem && chmod 600 " + name + ".key",
+        30);
+    EXPECT_EQ(made.status, 0) << made.output;
+    return (home_.path() / name).string();
+  };
+  const auto serve = [&](const std::string& files) {
+    kmsd_.reset();
+    kmsd_ =
+        std::make_unique<KmsdProcess>(store(), socket(),
+                                      std::vector<std::string>{"--listen", "127.0.0.1:0", "--tls-cert",
+                                                               files + ".pem", "--tls-key", files + ".key"});
+  };
+  limits_.attempts = 3;
+  const std::string right = certificate("right", "IP:127.0.0.1"),
+                    wrong = certificate("wrong", "DNS:elsewhere");
+  serve(right);
+  ASSERT_TRUE(kmsd_->url().starts_with("https://")) << kmsd_->url();
+  auto untrusted = remote(kmsd_->url())->describe_key(key_arn_);
+  ASSERT_FALSE(untrusted);
+  EXPECT_EQ(untrusted.error().kind, Kind::kUnavailable);
+  EXPECT_NE(untrusted.error().text.find("certificate"), std::string::npos) << untrusted.error().text;
+  variables_["AWS_CA_BUNDLE"] = right + ".pem";
+  expect_life_of_a_data_key(*remote(kmsd_->url()));
+  variables_["AWS_CA_BUNDLE"] = "/nonexistent/bundle.pem";
+  EXPECT_EQ(remote(kmsd_->url())->describe_key(key_arn_).error().kind, Kind::kUnavailable);
+  serve(wrong);
+  variables_["AWS_CA_BUNDLE"] = wrong + ".pem";
+  auto elsewhere = remote(kmsd_->url())->describe_key(key_arn_);
+  ASSERT_FALSE(elsewhere);
+  EXPECT_EQ(elsewhere.error().kind, Kind::kUnavailable);
 }
 
 TEST_F(KmsdTest, ServersThatAreStoppedAndKilledUnderWayAreSurvivedByEveryCall) {

@@ -74,6 +74,13 @@ TEST_F(RemoteKmsTest, TheRegionIsThatOfTheKeyArnIfNothingElseNamesOne) {
   ASSERT_TRUE(decrypt_against(http_answer(200, key_reply())));
   EXPECT_NE(server_->requests().at(0).header("authorization").find("/eu-west-1/kms/aws4_request"),
             std::string::npos);
+  KmsAccess by_key;
+  by_key.uri = server_->url();
+  by_key.key = "arn:aws:kms:ap-south-1:123456789012:key/x";
+  auto hinted = make(by_key);
+  ASSERT_TRUE(hinted);
+  EXPECT_TRUE((*hinted)->call("DescribeKey", as_bytes(R"({"KeyId":"alias/x"})")));
+  EXPECT_NE(server_->requests().back().header("authorization").find("/ap-south-1/kms/"), std::string::npos);
   auto unnamed = kms(server_->url())->describe_key("alias/x");
   ASSERT_FALSE(unnamed);
   EXPECT_NE(unnamed.error().text.find("AWS_REGION"), std::string::npos);
