@@ -1,6 +1,7 @@
 // kmsfs mount: serves a volume from a process in the background, or with --foreground from this one.
 #include <sys/stat.h>
 
+#include <cstdio>
 #include <cstdlib>
 
 #include "cli/background.h"
@@ -25,6 +26,12 @@ Outcome serve(const MountRequest& request, Background* background) {
   MountSession session(request, logger);
   if (auto failed = session.start()) return failed;
   if (background != nullptr) {
+    // The terminal is still ours; the log is not where who mounts looks.
+    if (const std::string& why = session.read_only_because(); !why.empty()) {
+      std::fprintf(stderr,
+                   "kmsfs: %s is mounted read-only, because its principal may not make data keys: %s\n",
+                   request.backing.c_str(), why.c_str());
+    }
     if (auto detached = background->detach(); !detached) {
       session.stop();
       return failure(detached.error(), "cannot go to the background");

@@ -46,6 +46,7 @@ void print_status(const json& status) {
   const json& files = status.at("files");
   print("backing",
         status.at("backing").get<std::string>() + (status.at("read_only").get<bool>() ? " (read-only)" : ""));
+  if (const auto why = status.value("read_only_because", ""); !why.empty()) print("read-only", why);
   print("volume", status.at("volume").get<std::string>());
   print("KMS", status.at("kms").get<std::string>());
   print("principal", status.at("principal").get<std::string>());

@@ -136,7 +136,21 @@ Outcome MountSession::open_volume() {
   auto volume = Volume::open(disk_, backing_.get(), *kms_);
   if (!volume) return failed(volume.error());
   volume_ = std::move(*volume);
+  if (!request_.mount.read_only) read_only_unless_keys_can_be_made();
   return std::nullopt;
+}
+
+// Who may decrypt and make no data keys could change files and make none: half a permission to write, which
+// nobody means to give. So the mount is read-only, and says why. One key is made, and used for nothing.
+void MountSession::read_only_unless_keys_can_be_made() {
+  const auto key = kms_->generate_data_key(parameters_.allowed_keys.front(),
+                                           file_context(parameters_.id, FileId::random()));
+  // Other failures are told by whatever needs a key.
+  if (key || key.error().kind != Kind::kDenied) return;
+  request_.mount.read_only = true;
+  read_only_because_ = key.error().text;
+  logger_->warn("{}: mounted read-only, because its principal may not make data keys: {}", backing_path_,
+                key.error().text);
 }
 
 Outcome MountSession::make_file_system() {
@@ -250,6 +264,7 @@ nlohmann::json MountSession::status() const {
   facts.kms = kms_->endpoint();
   facts.principal = principal_;
   facts.read_only = request_.mount.read_only;
+  facts.read_only_because = read_only_because_;
   facts.guard = to_string(guard_);
   facts.uptime = std::chrono::duration_cast<std::chrono::seconds>(clock_.boot_time() - began_);
   facts.allowed_keys = volume_->parameters().allowed_keys;

@@ -54,11 +54,14 @@ class MountSession {
   Outcome start();  // programs can use the mount once this has returned nothing
   Outcome run();    // until it is unmounted, by whomever; then everything is written and closed
   void stop();      // unmounts; after start()
+  // What the KMS refused, if the mount is read-only for that reason; otherwise empty.
+  const std::string& read_only_because() const { return read_only_because_; }
 
  private:
   Outcome check();
   Outcome open_volume();
   Outcome make_file_system();
+  void read_only_unless_keys_can_be_made();
   Outcome mount();
   Outcome failed(const Error& error) const;
   Outcome failed(ExitCode code, const Error& error) const;
@@ -86,6 +89,7 @@ class MountSession {
 
   std::unique_ptr<Kms> kms_;
   std::string principal_;
+  std::string read_only_because_;  // empty: it was asked for, or is not
   std::unique_ptr<KeyCache> keys_;
   std::unique_ptr<Volume> volume_;
   std::unique_ptr<FileSystem> files_;

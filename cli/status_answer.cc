@@ -54,6 +54,7 @@ nlohmann::json status_answer(const StatusFacts& facts, const KeyCache::Figures& 
       {"principal", facts.principal},
       {"master_keys", master_keys(facts, keys)},
       {"read_only", facts.read_only},
+      {"read_only_because", facts.read_only_because},
       {"guard", facts.guard},
       {"version", KMSFS_VERSION},
       {"process", ::getpid()},

@@ -18,6 +18,7 @@ namespace kmsfs::cli {
 struct StatusFacts {
   std::string backing, mountpoint, volume, kms, principal;
   bool read_only = false;
+  std::string read_only_because;
   std::string_view guard;
   std::chrono::seconds uptime{};
   std::vector<std::string> allowed_keys;
