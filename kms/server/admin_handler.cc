@@ -95,14 +95,18 @@ Result<Body> AdminHandler::unseal(ByteView passphrase) {
   if (passphrase.size() > Passphrase::kLargest) {
     return validation("a passphrase has at most " + std::to_string(Passphrase::kLargest) + " bytes");
   }
-  KMSFS_TRY(gate_.unseal([passphrase](PassphraseUse) {
+  auto opened = gate_.unseal([passphrase](PassphraseUse) {
     auto copy = Passphrase::make();
     if (copy) {
       std::copy(passphrase.begin(), passphrase.end(), copy->fill().begin());
       copy->resize(passphrase.size());
     }
     return copy;
-  }));
+  });
+  if (!opened) {
+    logger_->warn("the key store stays sealed: {}", opened.error().text);
+    return std::move(opened).error();
+  }
   logger_->info("the key store is open");
   return seal_status();
 }

@@ -7,6 +7,7 @@
 #include <array>
 #include <boost/asio/post.hpp>
 #include <cerrno>
+#include <exception>
 
 namespace kmsfs::kms {
 
@@ -18,6 +19,7 @@ using Outcome = IoOutcome::State;
 constexpr std::size_t kFirstBuffer = 2048;  // most requests fit, head and body
 constexpr std::chrono::milliseconds kLinger{2000};
 constexpr Refusal kBusy{503, "ServiceUnavailable", "The server is busy. Try again."};
+constexpr Refusal kFailed{500, "InternalFailure", "The request could not be handled. Try again."};
 constexpr Refusal kHeadTooLarge{431, "RequestHeaderFieldsTooLargeException",
                                 "The headers of the request are too large."};
 constexpr Refusal kTooSlow{408, "RequestTimeoutException", "The request did not come in time."};
@@ -66,12 +68,15 @@ std::string_view reason_of(int status) {
 Connection::Connection(ConnectionHome& home, UniqueFd socket, Client client, RequestHandler& handler,
                        WorkerPool& workers, std::unique_ptr<TlsSession> tls, bool counts)
     : home_(home),
-      socket_(home.context, socket.release()),
+      socket_(home.context),
       client_(std::move(client)),
       handler_(handler),
       workers_(workers),
       tls_(std::move(tls)),
-      counts_(counts) {}
+      counts_(counts) {
+  socket_.assign(socket.get());  // throws where the system has no room for it: then it is still ours to close
+  (void)socket.release();
+}
 
 void Connection::start() {
   if (tls_ != nullptr) {
@@ -205,7 +210,11 @@ void Connection::handle() {
   const RequestHead& head = *exchange_->head;
   const HttpRequest request{head.method, head.target, head.headers,
                             exchange_->input.reveal().subspan(exchange_->head_size, head.body_size)};
-  exchange_->answer = handler_.handle(request, client_);
+  try {
+    exchange_->answer = handler_.handle(request, client_);
+  } catch (const std::exception&) {  // a library's, out of memory: one request fails, not the server
+    exchange_->answer = handler_.refuse(kFailed);
+  }
   compose();
   boost::asio::post(home_.context, [self = shared_from_this()] {
     if (self->state_ != State::kHandling) return;  // closed meanwhile

@@ -171,8 +171,12 @@ class Daemon {
       source = passphrase_from_terminal("the key store " + options_.store);
     }
     auto opened = gate_.unseal(source);
-    if (!opened && !asked_nobody) return opening_failure(opened.error(), options_.store);
-    return std::nullopt;
+    if (opened || asked_nobody) return std::nullopt;
+    const auto there = Service::has_store(options_.store);
+    auto failed = opening_failure(opened.error(), options_.store);
+    // What is missing is then the passphrase's file, or the key file.
+    if (failed.code == DaemonExit::kNoStore && there && *there) failed.code = DaemonExit::kSealed;
+    return failed;
   }
 
   Failed listen() {

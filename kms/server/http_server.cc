@@ -13,6 +13,7 @@
 #include <boost/asio/steady_timer.hpp>
 #include <cerrno>
 #include <condition_variable>
+#include <exception>
 #include <mutex>
 #include <thread>
 #include <unordered_set>
@@ -255,9 +256,14 @@ class Server final : public HttpServer {
       tls = std::move(*session);
     }
     IoThread& thread = *threads_[next_++ % threads_.size()];
+    std::shared_ptr<Connection> connection;
+    try {
+      connection = std::make_shared<Connection>(thread, std::move(socket), std::move(*client), *door.handler,
+                                                *door.workers, std::move(tls), door.counts);
+    } catch (const std::exception& failed) {
+      return logger_->warn("a connection was dropped: {}", failed.what());
+    }
     census_.add(door.counts);
-    auto connection = std::make_shared<Connection>(thread, std::move(socket), std::move(*client),
-                                                   *door.handler, *door.workers, std::move(tls), door.counts);
     asio::post(thread.context, [&thread, connection = std::move(connection)] { thread.adopt(connection); });
   }
 

@@ -19,8 +19,6 @@ Notify::Notify() {
 
 void Notify::ready(const std::string& status) const { send("READY=1\nSTATUS=" + status); }
 
-void Notify::status(const std::string& status) const { send("STATUS=" + status); }
-
 void Notify::reloading() const {
   timespec now{};
   ::clock_gettime(CLOCK_MONOTONIC, &now);

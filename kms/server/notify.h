@@ -13,7 +13,6 @@ class Notify {
   Notify();  // reads $NOTIFY_SOCKET, and removes it from the environment
 
   void ready(const std::string& status) const;
-  void status(const std::string& status) const;
   void reloading() const;  // ready() follows
   void stopping() const;
 

@@ -268,6 +268,13 @@ TEST_F(HttpServer, BeginningsOfRequestsTakeNoMoreMemoryThanTheirShare) {
   EXPECT_EQ(reply.status, 200);
 }
 
+TEST_F(HttpServer, AHandlerThatThrowsFailsOneRequestOnly) {
+  start();
+  auto client = connect();
+  EXPECT_EQ(client.ask(get("/throw")).status, 500);
+  EXPECT_EQ(client.ask(get("/")).status, 200);
+}
+
 TEST_F(HttpServer, AStopWaitsForARequestUnderWayAndForNobodyElse) {
   start();
   auto idle = connect(), half = connect(), busy = connect();

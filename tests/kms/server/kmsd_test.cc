@@ -119,7 +119,7 @@ TEST_F(Kmsd, APassphraseFileOpensTheStoreAtStart) {
   for (const char* name : {"right", "wrong"}) ::chmod(path(name).c_str(), 0600);
   const Arguments more = {"--socket", path("socket"), "--passphrase-file"};
   EXPECT_TRUE(fails({more[0], more[1], more[2], path("wrong")}, 4, "passphrase"));
-  EXPECT_TRUE(fails({more[0], more[1], more[2], path("missing")}, 7, "missing"));
+  EXPECT_TRUE(fails({more[0], more[1], more[2], path("missing")}, 4, "missing"));
   start({"--passphrase-file", path("right")});
   EXPECT_EQ(admin("SealStatus", json::object())["Sealed"], false);
 }

@@ -1,5 +1,6 @@
 // An HttpServer of this process on real sockets, with a handler that does what the target of a request says:
-// /echo gives the body back, /who tells who asks, /big answers 4 MiB, /wait waits until it is released.
+// /echo gives the body back, /throw throws, /who tells who asks, /big answers 4 MiB, /wait waits until it is
+// released.
 #pragma once
 
 #include <gtest/gtest.h>
@@ -7,6 +8,7 @@
 #include <condition_variable>
 #include <filesystem>
 #include <mutex>
+#include <stdexcept>
 
 #include "kms/server/http_server.h"
 #include "tests/kms/server/http_client.h"
@@ -19,6 +21,7 @@ class ScriptedHandler final : public kms::RequestHandler {
   kms::HttpAnswer handle(const kms::HttpRequest& request, const kms::Client& client) override {
     kms::HttpAnswer answer;
     if (request.target == "/echo") answer.body = kms::Body(std::string(as_text(request.body)));
+    if (request.target == "/throw") throw std::runtime_error("thrown");
     if (request.target == "/big") answer.body = kms::Body(std::string(4 << 20, 'x'));
     if (request.target == "/who") {
       answer.body = kms::Body(client.unix_socket ? "uid " + std::to_string(client.uid) : client.ip);
