@@ -125,6 +125,20 @@ TEST_F(WhyTest, AKeyThatIsDisabledIsSaidToBe) {
   EXPECT_EQ(reply["Decision"], "allowed");
   EXPECT_EQ(reply["KeyState"], "Disabled");
   EXPECT_TRUE(reply.contains("Note"));
+  EXPECT_FALSE(why("user/alice", "EnableKey").contains("Note"));
+  EXPECT_TRUE(why("user/alice", "CancelKeyDeletion").contains("Note"));
+}
+
+TEST_F(WhyTest, AServiceManagedKeyIsSaidToBeOutOfReach) {
+  auto managed = service_->administration().ensure_service_key(kFirst, "alias/aws/kmsfs");
+  ASSERT_TRUE(managed) << text_of(managed);
+  EXPECT_FALSE(why("user/alice", "kms:Decrypt", {{"Key", managed->arn}}).contains("Note"));
+  EXPECT_TRUE(why("user/alice", "kms:PutKeyPolicy", {{"Key", managed->arn}}).contains("Note"));
+  done("CreateAccount", {{"AccountId", kSecond}});
+  const Invocation carol = user("carol", "kms:*", kSecond);
+  const Json foreign = why(carol.principal, "kms:Decrypt", {{"Key", managed->arn}});
+  EXPECT_EQ(foreign["Decision"], "implicitDeny");
+  EXPECT_NE(foreign["Summary"].get<std::string>().find("serves its own account only"), std::string::npos);
 }
 
 TEST_F(WhyTest, WhoAndWhatMustExist) {
