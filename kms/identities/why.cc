@@ -78,6 +78,10 @@ Result<Question> read_question(AdminCall& call) {
     }
   }
   if (question.action.find(':') == std::string::npos) question.action.insert(0, "kms:");
+  if (equals_ignore_case(question.action, "kms:ReEncrypt")) {
+    return validation_error(
+        "ReEncrypt is two actions: kms:ReEncryptFrom on one key, kms:ReEncryptTo on the other");
+  }
   if (!question.key.empty() && !question.resource.empty()) {
     return validation_error("say either Key or Resource");
   }

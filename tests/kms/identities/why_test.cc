@@ -153,6 +153,7 @@ TEST_F(WhyTest, WhoAndWhatMustExist) {
             "NoSuchEntity");
   EXPECT_EQ(code({{"Principal", "user/alice"}, {"Action", "kms:Decrypt"}, {"Resource", "nonsense"}}),
             "ValidationError");
+  EXPECT_EQ(code({{"Principal", "user/alice"}, {"Action", "ReEncrypt"}, {"Key", key_}}), "ValidationError");
 }
 
 TEST_F(WhyTest, AskingNeverChangesAnything) {
