@@ -19,7 +19,8 @@ class Scan {
     for (std::string line; std::getline(maps, line);) {
       if (line.starts_with("VmFlags:")) {
         const bool locked = line.find(" wf") != std::string::npos;
-        if (writable && !locked) read(memory.get(), begin, end);
+        // Only a sanitizer maps a gigabyte at once, for its own books.
+        if (writable && !locked && end - begin < (1U << 30)) read(memory.get(), begin, end);
       } else if (const auto dash = line.find('-'); dash != std::string::npos && dash < line.find(' ')) {
         begin = std::stoull(line, nullptr, 16);
         end = std::stoull(line.substr(dash + 1), nullptr, 16);
