@@ -28,8 +28,10 @@ namespace kmsfs::kms {
 class Service;
 
 // For the server: what it need not read further than this.
-inline constexpr std::size_t kHttpBodyLimit = 96 * 1024;    // a policy of 32 KiB, escaped, and slack
-inline constexpr std::size_t kHttpHeaderLimit = 16 * 1024;  // all headers; session tokens have up to 4 KiB
+inline constexpr std::size_t kHttpBodyLimit =
+    std::size_t{96} * 1024;  // a policy of 32 KiB, escaped, and slack
+inline constexpr std::size_t kHttpHeaderLimit =
+    std::size_t{16} * 1024;  // all headers; session tokens have up to 4 KiB
 
 // Borrows everything, until handle() returns.
 struct HttpRequest {
