@@ -8,6 +8,7 @@
 
 #include "core/unique_fd.h"
 #include "tests/mount/command_mount.h"
+#include "tests/support/crypto_environment.h"
 #include "tests/support/mounted_volume.h"
 
 namespace kmsfs::testing {
@@ -56,40 +57,48 @@ TEST_F(Limits, ThreeThousandFilesAreWalkedAndReadWithTwoHundredDescriptors) {
   }
 }
 
-TEST_F(Limits, ADirectoryOfAHundredThousandEntriesListsEachOnceAndFindsEach) {
+// Made without the kernel, in memory where there is some: names are what this is about, and FIFOs cost no
+// key.
+TEST(LargeDirectory, OfAHundredThousandEntriesListsEachOnceAndFindsEach) {
+  if (!MountedVolume::possible()) GTEST_SKIP() << "needs /dev/fuse";
   constexpr int kEntries = 100000;
-  ASSERT_TRUE(volume_.mount());
-  ASSERT_EQ(::mkdir(volume_.path("many").c_str(), 0755), 0);
+  MountedVolumeParts parts;
+  if (::access("/dev/shm", W_OK | X_OK) == 0) parts.parent = "/dev/shm";
+  MountedVolume volume(std::move(parts));
+  ASSERT_EQ(::mkdir(volume.path("many").c_str(), 0755), 0);
   {
-    // FIFOs are the cheapest that there are; names are what this is about.
-    const UniqueFd many(::open(volume_.path("many").c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+    FileSystem& files = volume.files();
+    auto many = files.lookup(kRootNode, "many");
+    ASSERT_TRUE(many.ok());
+    const Caller caller{::geteuid(), ::getegid(), 0, 0, {}};
     for (int i = 0; i < kEntries; ++i) {
-      ASSERT_EQ(::mkfifoat(many.get(), ("entry" + std::to_string(i)).c_str(), 0644), 0) << i;
+      auto made = files.make_node(many->node, "entry" + std::to_string(i), S_IFIFO | 0644, 0, caller);
+      ASSERT_TRUE(made.ok()) << i << ": " << made.error().text;
+      files.forget(made->node, 1);
     }
+    files.forget(many->node, 1);
   }
-  ASSERT_TRUE(volume_.remount());
-  const std::unique_ptr<DIR, int (*)(DIR*)> stream(::opendir(volume_.path("many").c_str()), &::closedir);
-  ASSERT_NE(stream, nullptr);
-  std::vector<bool> seen(kEntries);
-  int count = 0;
-  while (const dirent* entry = ::readdir(stream.get())) {
-    const std::string name = entry->d_name;
-    if (name == "." || name == "..") continue;
-    const int number = std::stoi(name.substr(5));
-    EXPECT_FALSE(seen.at(number)) << name << " twice";
-    seen[number] = true;
-    ++count;
+  volume.remount();
+  {
+    const std::unique_ptr<DIR, int (*)(DIR*)> stream(::opendir(volume.path("many").c_str()), &::closedir);
+    ASSERT_NE(stream, nullptr);
+    std::vector<bool> seen(kEntries);
+    int count = 0;
+    while (const dirent* entry = ::readdir(stream.get())) {
+      const std::string name = entry->d_name;
+      if (name == "." || name == "..") continue;
+      const auto number = static_cast<std::size_t>(std::stoi(name.substr(5)));
+      EXPECT_FALSE(seen.at(number)) << name << " twice";
+      seen[number] = true;
+      ++count;
+    }
+    EXPECT_EQ(count, kEntries);
   }
-  EXPECT_EQ(count, kEntries);
   struct stat attributes {};
   for (int i = 0; i < kEntries; i += 997) {
-    EXPECT_EQ(::lstat(volume_.path("many/entry" + std::to_string(i)).c_str(), &attributes), 0) << i;
+    EXPECT_EQ(::lstat(volume.path("many/entry" + std::to_string(i)).c_str(), &attributes), 0) << i;
   }
-  EXPECT_EQ(::lstat(volume_.path("many/absent").c_str(), &attributes), -1);
-  for (int i = 0; i < kEntries; i += 1000) {
-    EXPECT_EQ(::unlink(volume_.path("many/entry" + std::to_string(i)).c_str()), 0);
-  }
-  EXPECT_TRUE(volume_.in_mount("test $(ls -U many | wc -l) = 99900"));
+  EXPECT_EQ(::lstat(volume.path("many/absent").c_str(), &attributes), -1);
 }
 
 TEST_F(Limits, FilesPastFourGibibytesAndSparseOnesOfATebibyteReadBackWhatWasWritten) {

@@ -5,9 +5,9 @@
 // cannot die: the kernel waits for an answer of the dead. Threads: one at a time.
 #pragma once
 
-#include <fcntl.h>
 #include <poll.h>
 #include <sys/mount.h>
+#include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -22,10 +22,16 @@ class MountWatchdog {
   explicit MountWatchdog(const std::string& mountpoint,
                          std::chrono::seconds limit = std::chrono::seconds(100)) {
     int ends[2];
-    if (::pipe2(ends, O_CLOEXEC) != 0) return;
+    if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, ends) != 0) return;
     const auto limit_ms = static_cast<int>(std::chrono::milliseconds(limit).count());
-    child_ = ::fork();
-    if (child_ == 0) watch(mountpoint.c_str(), ends[0], limit_ms);
+    // Nobody's child: who kills a test that takes too long kills its children too.
+    const pid_t between = ::fork();
+    if (between == 0) {
+      if (::fork() == 0) watch(mountpoint.c_str(), ends[0], limit_ms);
+      ::_exit(0);
+    }
+    while (between > 0 && ::waitpid(between, nullptr, 0) < 0 && errno == EINTR) {
+    }
     ::close(ends[0]);
     test_end_ = ends[1];
   }
@@ -34,19 +40,18 @@ class MountWatchdog {
   ~MountWatchdog() {
     if (test_end_ < 0) return;
     const char all_is_well = 'w';
-    while (::write(test_end_, &all_is_well, 1) < 0 && errno == EINTR) {
+    while (::send(test_end_, &all_is_well, 1, MSG_NOSIGNAL) < 0 && errno == EINTR) {
     }
     ::close(test_end_);
-    if (child_ > 0) ::waitpid(child_, nullptr, 0);
   }
 
  private:
   // Between fork and exit, and from a process with threads: system calls alone.
-  [[noreturn]] static void watch(const char* mountpoint, int pipe_end, int limit_ms) {
+  [[noreturn]] static void watch(const char* mountpoint, int our_end, int limit_ms) {
     ::setpgid(0, 0);
     // Nothing of the test may live on in here: neither its output nor its end of the connection.
     constexpr int kOurs = 3;
-    if (pipe_end != kOurs) ::dup2(pipe_end, kOurs);
+    if (our_end != kOurs) ::dup2(our_end, kOurs);
     for (int fd = 0; fd < kOurs; ++fd) ::close(fd);
     ::close_range(kOurs + 1, ~0U, 0);
     pollfd waited{kOurs, POLLIN, 0};
@@ -59,7 +64,6 @@ class MountWatchdog {
     ::_exit(1);
   }
 
-  pid_t child_ = -1;
   int test_end_ = -1;
 };
 
