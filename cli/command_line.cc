@@ -32,6 +32,7 @@ struct Requests {
   StatusRequest status;
   InfoRequest info;
   RevokeRequest revoke;
+  DoctorRequest doctor;
 };
 
 void add_init(CLI::App& app, Requests& requests) {
@@ -98,6 +99,19 @@ void add_revoke(CLI::App& app, Requests& requests) {
   command->add_option("MOUNTPOINT", requests.revoke.mountpoint)->required()->type_name("");
 }
 
+void add_doctor(CLI::App& app, Requests& requests) {
+  DoctorRequest& request = requests.doctor;
+  auto* command =
+      app.add_subcommand("doctor", "Tell what keeps a volume from being mounted; changes nothing");
+  command->add_option("--kms", request.kms_uri, kKmsHelp)->type_name("URI");
+  command->add_option("--user", request.kms_user, kUserHelp)->type_name("NAME");
+  command->add_option("--passphrase-file", request.passphrase_file, kPassphraseHelp)->type_name("FILE");
+  command->add_option("--key", request.key, "master key to ask for (default: those of the volume)")
+      ->type_name("KEY");
+  command->add_flag("--json", request.json, "for programs");
+  command->add_option("BACKING", request.backing, "directory of the ciphertext")->type_name("");
+}
+
 Outcome usage(const Error& error) { return Failure{ExitCode::kUsage, error.text + " (kmsfs --help)"}; }
 
 Outcome init(Requests& requests) {
@@ -131,6 +145,13 @@ Outcome mount(Requests& requests) {
   return run_mount(request);
 }
 
+Outcome doctor(DoctorRequest& request) {
+  auto uri = absolute_kms_uri(request.kms_uri);
+  if (!uri) return usage(uri.error());
+  request.kms_uri = std::move(*uri);
+  return run_doctor(request);
+}
+
 int report(const Outcome& outcome) {
   if (!outcome) return static_cast<int>(ExitCode::kOk);
   if (!outcome->text.empty()) std::fprintf(stderr, "kmsfs: %s\n", outcome->text.c_str());
@@ -152,6 +173,7 @@ int run_command_line(int argument_count, const char* const* arguments) {
   add_status(app, requests);
   add_info(app, requests);
   add_revoke(app, requests);
+  add_doctor(app, requests);
   app.add_subcommand("kms", "Administer a KMS: keys, policies, identities; see kmsfs kms help");
   const std::string_view first = argument_count > 1 ? arguments[1] : "";
   if (first == "kms") {  // a table of its own
@@ -178,6 +200,7 @@ int run_command_line(int argument_count, const char* const* arguments) {
       {"status", [&] { return run_status(requests.status); }},
       {"info", [&] { return run_info(requests.info); }},
       {"revoke", [&] { return run_revoke(requests.revoke); }},
+      {"doctor", [&] { return doctor(requests.doctor); }},
   };
   return report(commands.at(app.get_subcommands().front()->get_name())());
 }

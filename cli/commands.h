@@ -46,6 +46,16 @@ struct RevokeRequest {
 };
 Outcome run_revoke(const RevokeRequest& request);
 
+struct DoctorRequest {
+  std::string backing;   // empty: of this host and the KMS only
+  std::string kms_uri;   // empty: what the volume says, otherwise the default
+  std::string kms_user;  // empty: this uid's own
+  std::string passphrase_file;
+  std::string key;  // empty: those of the volume
+  bool json = false;
+};
+Outcome run_doctor(const DoctorRequest& request);
+
 struct InfoRequest {
   std::vector<std::string> paths;
   bool json = false;

@@ -28,9 +28,7 @@ std::array<std::byte, 32> random_salt() {
 }
 
 std::size_t capacity_of(const KeyCache::Options& options) {
-  // The rest is for cipher schedules of open files and for what the KMS client holds.
-  const std::size_t sensible = LockedMemory::usage().capacity / 4 * 3 / kSlotSize;
-  return options.capacity == 0 ? sensible : options.capacity;
+  return options.capacity == 0 ? data_keys_within(LockedMemory::usage().capacity) : options.capacity;
 }
 
 Result<void> check_options(const KeyCache::Options& options) {
@@ -55,6 +53,11 @@ Error as_refusal(const Error& reason) {
 }
 
 }  // namespace
+
+std::size_t data_keys_within(std::size_t locked_memory) {
+  // The rest is for cipher schedules of open files and for what the KMS client holds.
+  return locked_memory / 4 * 3 / kSlotSize;
+}
 
 // --- KeyHandle
 

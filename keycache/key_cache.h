@@ -131,4 +131,7 @@ class KeyCache {
   std::shared_ptr<State> state_;  // handles share it, so that they may outlive the cache
 };
 
+// How many data keys a cache holds in that much locked memory, unless it is told how many.
+std::size_t data_keys_within(std::size_t locked_memory);
+
 }  // namespace kmsfs

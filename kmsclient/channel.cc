@@ -23,13 +23,6 @@ bool is_one_of(const Error& error, const char* const (&codes)[N]) {
                      [&](const char* code) { return std::strcmp(code, error.code) == 0; });
 }
 
-// Sat, 28 Nov 2026 14:00:00 GMT
-std::optional<WallTime> parse_http_date(const std::string& text) {
-  std::tm parts{};
-  if (::strptime(text.c_str(), "%a, %d %b %Y %H:%M:%S GMT", &parts) == nullptr) return std::nullopt;
-  return std::chrono::seconds(::timegm(&parts));
-}
-
 bool same_secret(const Credentials& a, const Credentials& b) {
   return a.access_key_id == b.access_key_id &&
          as_text(a.secret_access_key.reveal()) == as_text(b.secret_access_key.reveal()) &&
@@ -38,6 +31,12 @@ bool same_secret(const Credentials& a, const Credentials& b) {
 }
 
 }  // namespace
+
+std::optional<WallTime> parse_http_date(const std::string& text) {
+  std::tm parts{};
+  if (::strptime(text.c_str(), "%a, %d %b %Y %H:%M:%S GMT", &parts) == nullptr) return std::nullopt;
+  return std::chrono::seconds(::timegm(&parts));
+}
 
 // What came of one attempt.
 struct Channel::Attempt {

@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <memory>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,6 +29,9 @@ struct ServiceRequest {
   ByteView body;
   Error (*error_of)(int status, std::string_view error_type, ByteView body) = &error_of_json;
 };
+
+// Sat, 28 Nov 2026 14:00:00 GMT
+std::optional<WallTime> parse_http_date(const std::string& text);
 
 class Channel {
  public:

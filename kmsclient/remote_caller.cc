@@ -91,6 +91,13 @@ Result<kms::SensitiveBytes> RemoteCaller::call(std::string_view operation, ByteV
   return reply;
 }
 
+Result<std::string> RemoteCaller::credentials_source() {
+  if (!kms_.endpoint().is_signed()) return std::string();
+  const auto found = credentials_.get(Deadline(clock_, limits_.operation_deadline));
+  if (!found) return found.error();
+  return (*found)->source;
+}
+
 Result<std::string> RemoteCaller::principal() {
   if (auto known = principal_.with([](const auto& remembered) { return remembered; }))
     return std::move(*known);

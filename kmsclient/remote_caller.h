@@ -31,6 +31,9 @@ class RemoteCaller final : public KmsCaller {
   Result<std::string> principal() override;  // asked once, then remembered
   Result<kms::SensitiveBytes> call(std::string_view operation, ByteView json) override;
 
+  // Where the credentials come from that sign calls: "the environment". Empty where calls are not signed.
+  Result<std::string> credentials_source();
+
  private:
   RemoteCaller(Endpoint kms, Endpoint sts, std::string region, std::string profile, const Clock& clock,
                Options options);

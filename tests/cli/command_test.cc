@@ -35,8 +35,8 @@ TEST_F(Command, HelpNamesEveryCommandAndNothingElse) {
   const auto list = help.output.substr(help.output.find("Subcommands:"));
   std::size_t listed = 0;
   for (auto at = list.find("\n  "); at != std::string::npos; at = list.find("\n  ", at + 1)) ++listed;
-  EXPECT_EQ(listed, 7u) << list;
-  for (const char* command : {"init", "mount", "umount", "status", "info", "revoke", "kms"}) {
+  EXPECT_EQ(listed, 8u) << list;
+  for (const char* command : {"init", "mount", "umount", "status", "info", "revoke", "doctor", "kms"}) {
     EXPECT_NE(list.find(std::string("\n  ") + command), std::string::npos) << command;
     EXPECT_EQ(kmsfs({command, "--help"}).status, 0) << command;
   }
