@@ -171,7 +171,8 @@ VolumeFacts look_at_volume(const std::string& backing) {
   const std::unique_ptr<char, decltype(&std::free)> real(::realpath(backing.c_str(), nullptr), &std::free);
   const UniqueFd directory(real ? ::open(real.get(), O_RDONLY | O_DIRECTORY | O_CLOEXEC) : -1);
   if (!directory) {
-    facts.error = Error::from_errno(errno, "opening it");
+    // Whatever the reason: to a mount it is no volume.
+    facts.error = error(Kind::kNotFound, Error::from_errno(errno, "opening it").text);
     return facts;
   }
   facts.path = real.get();

@@ -71,8 +71,8 @@ Finding judge_allow_other(const HostFacts& facts) {
 Finding judge_memory(const HostFacts& facts) {
   constexpr const char* kWhat = "locked memory";
   constexpr const char* kRaise = "raise RLIMIT_MEMLOCK (ulimit -l, LimitMEMLOCK=, limits.conf)";
-  if (facts.not_secured)
-    return fail(kWhat, facts.not_secured->text, kRaise, exit_code_of(*facts.not_secured));
+  // Its text says what to change.
+  if (facts.not_secured) return fail(kWhat, facts.not_secured->text, "", exit_code_of(*facts.not_secured));
   const std::uint64_t keys = data_keys_within(facts.memory);
   const bool limited = facts.memlock && facts.memory <= *facts.memlock;
   const std::string detail = std::string(to_string(facts.memory_mode)) + ", " + readable_size(facts.memory) +
@@ -171,7 +171,7 @@ Findings judge_host(const HostFacts& facts) {
 
 Findings judge_volume(const VolumeFacts& facts) {
   if (facts.error) {
-    const bool absent = facts.error->kind == Kind::kNotFound || facts.error->system_errno != 0;
+    const bool absent = facts.error->kind == Kind::kNotFound;
     return {fail("volume", facts.path + ": " + facts.error->text,
                  absent ? "name the directory that kmsfs init made" : "",
                  absent ? ExitCode::kNotAVolume : exit_code_of(*facts.error))};
@@ -198,7 +198,7 @@ Finding judge_opening(const std::string& uri, const Error& error, bool expected)
   const bool local = uri.starts_with("local:");
   const std::string detail = uri + ": " + error.text;
   if (error.kind == Kind::kNotFound && error.code == nullptr && !expected) {
-    return warn("KMS", detail, "kmsfs init makes one");
+    return warn("KMS", detail, "");  // the error says who makes one
   }
   const ExitCode code = local ? exit_code_of_opening_kms(error) : exit_code_of(error);
   switch (code) {

@@ -139,8 +139,8 @@ TEST(DoctorOnVolume, WhatIsNoneFailsAsMountWould) {
   VolumeFacts facts = good_volume();
   facts.error = error(Kind::kNotFound, "not a volume");
   EXPECT_TRUE(is(about(judge_volume(facts), "volume"), Verdict::kFail, "kmsfs init", ExitCode::kNotAVolume));
-  facts.error = Error::from_errno(EACCES);
-  EXPECT_TRUE(is(about(judge_volume(facts), "volume"), Verdict::kFail, "", ExitCode::kNotAVolume));
+  facts.error = Error::from_errno(EIO);
+  EXPECT_TRUE(is(about(judge_volume(facts), "volume"), Verdict::kFail, "", ExitCode::kFailure));
   facts.error = error(Kind::kCorrupt, "cut short");
   EXPECT_TRUE(is(about(judge_volume(facts), "volume"), Verdict::kFail, "cut short", ExitCode::kCorrupt));
   facts.error = error(Kind::kUnsupported, "format 9");
@@ -182,7 +182,7 @@ TEST(DoctorOnKms, OneThatDoesNotOpenFailsWithItsReason) {
   const auto absent = error(Kind::kNotFound, "no store");
   EXPECT_TRUE(
       is(cli::judge_opening("local:/x", absent, true), Verdict::kFail, "--kms", ExitCode::kKmsUnreachable));
-  EXPECT_TRUE(is(cli::judge_opening("local:/x", absent, false), Verdict::kWarn, "kmsfs init"));
+  EXPECT_TRUE(is(cli::judge_opening("local:/x", absent, false), Verdict::kWarn, "no store"));
   EXPECT_TRUE(is(cli::judge_opening("local:/x", error(Kind::kDenied, "wrong passphrase"), true),
                  Verdict::kFail, "wrong passphrase", ExitCode::kSealed));
 }
