@@ -375,5 +375,31 @@ TEST_F(Doctor, AKmsdIsAskedAndItsAbsenceFound) {
   EXPECT_EQ(about(down, "Decrypt").what, "no such finding");  // each would wait for a deadline
 }
 
+TEST_F(Doctor, NamesTheSourceOfCredentialsAndNeverWhatTheyAre) {
+  const Json made =
+      answer(kms_command({"create-access-key", "--account-id", kHome, "--user-name", "bob"}))["AccessKey"];
+  const std::string secret = made.value("SecretAccessKey", "");
+  ASSERT_FALSE(secret.empty());
+  KmsdProcess server(path("kms"), path("kmsd.sock"), top_.path(), {"--listen", "127.0.0.1:0"});
+  ASSERT_TRUE(server.ready());
+  std::string url;
+  for (std::ifstream listed(path("kmsd.ready")); std::getline(listed, url) && !url.starts_with("http:");) {
+  }
+  const auto with_secret = [&](const std::string& used) {
+    return run({"/usr/bin/env", "-i", "PATH=/usr/bin:/bin", "HOME=" + top_.path(),
+                "AWS_ACCESS_KEY_ID=" + made.value("AccessKeyId", ""), "AWS_SECRET_ACCESS_KEY=" + used,
+                "timeout", "60", KMSFS_BINARY, "doctor", "--kms", url, path("box")});
+  };
+  const auto good = with_secret(secret);
+  EXPECT_NE(good.output.find("\nok    credentials      from the environment\n"), std::string::npos)
+      << good.output;
+  EXPECT_NE(good.output.find("\nok    principal        " + bob), std::string::npos) << good.output;
+  EXPECT_NE(good.output.find("\nok    Decrypt "), std::string::npos) << good.output;
+  EXPECT_EQ(good.output.find(secret), std::string::npos);
+  const auto wrong = with_secret("x" + secret);
+  EXPECT_NE(wrong.output.find("\nFAIL  principal "), std::string::npos) << wrong.output;
+  EXPECT_EQ(wrong.output.find(secret), std::string::npos);
+}
+
 }  // namespace
 }  // namespace kmsfs

@@ -19,12 +19,14 @@ namespace kmsfs::testing {
 
 class KmsdProcess {
  public:
-  // `scratch`: an existing directory for its ready file.
-  KmsdProcess(const std::string& store, const std::string& socket, const std::string& scratch) {
+  // `scratch`: an existing directory for its ready file, which lists where it listens.
+  KmsdProcess(const std::string& store, const std::string& socket, const std::string& scratch,
+              const std::vector<std::string>& more = {}) {
     const std::string ready = scratch + "/kmsd.ready";
     std::filesystem::remove(ready);
     std::vector<std::string> words = {KMSD_BINARY, "--store",      store, "--socket",
                                       socket,      "--ready-file", ready};
+    words.insert(words.end(), more.begin(), more.end());
     std::vector<char*> arguments;
     for (std::string& word : words) arguments.push_back(word.data());
     arguments.push_back(nullptr);
