@@ -3,7 +3,10 @@
 #include <gtest/gtest.h>
 #include <sys/mman.h>
 
+#include <cstdlib>
 #include <cstring>
+#include <sstream>
+#include <utility>
 #include <vector>
 
 #include "core/random.h"
@@ -36,7 +39,17 @@ class RealPrograms : public ::testing::Test {
 
 TEST_F(RealPrograms, CopiedSystemTreesAreTheSameToTheLastBitTimeAndLink) {
   if (::geteuid() != 0) GTEST_SKIP() << "only root may copy files with their owners";
-  ASSERT_TRUE(volume_.in_mount("cp -a /usr/include include; mkdir python; cp -a /usr/lib/python3* python/"));
+  // Some thousands of files of every size. The whole of /usr/include and /usr/lib can be tens of thousands.
+  const char* const wanted = std::getenv("KMSFS_TEST_TREES");
+  std::istringstream trees(wanted != nullptr ? wanted
+                                             : "/usr/include/linux /usr/include/c++ /usr/lib/git-core");
+  std::vector<std::pair<std::string, std::string>> copies;
+  for (std::string tree; trees >> tree;) {
+    if (::access(tree.c_str(), R_OK) != 0) continue;
+    copies.emplace_back(tree, "copy" + std::to_string(copies.size()));
+    ASSERT_TRUE(volume_.in_mount("cp -a " + tree + " " + copies.back().second));
+  }
+  ASSERT_FALSE(copies.empty());
   // Hard links, symbolic links of every sort and odd names, which those trees have few of.
   const char* const make_odd_tree = R"sh(
     original=$PWD/../original; mkdir "$original"; cd "$original"
@@ -49,11 +62,7 @@ TEST_F(RealPrograms, CopiedSystemTreesAreTheSameToTheLastBitTimeAndLink) {
     cp -a "$original" ../mnt/odd)sh";
   ASSERT_TRUE(volume_.in_mount(make_odd_tree));
   for (int round = 0; round < 2; ++round) {
-    EXPECT_TRUE(same_tree("/usr/include", "include"));
-    EXPECT_TRUE(
-        volume_.in_mount("for tree in /usr/lib/python3*; do rsync -aHAXn --checksum --delete -i $tree/ "
-                         "python/${tree##*/}/; done > ../differences; test ! -s ../differences || { head "
-                         "../differences; exit 1; }"));
+    for (const auto& [tree, copy] : copies) EXPECT_TRUE(same_tree(tree, copy));
     EXPECT_TRUE(same_tree("../original", "odd"));
     if (round == 0) {
       ASSERT_TRUE(volume_.remount());
