@@ -171,7 +171,7 @@ TEST_F(HostileStore, WhatARacerPlantsWhileProgramsWorkIsNeverOpenedFollowedOrWai
           ::mkfifo(target.c_str(), 0666);
           break;
         case 1:
-          ::symlink(secret.c_str(), target.c_str());
+          stdfs::create_symlink(secret, target, ignored);
           break;
         case 2:
           ::mknod(target.c_str(), S_IFCHR | 0666, makedev(1, 5));
@@ -180,7 +180,7 @@ TEST_F(HostileStore, WhatARacerPlantsWhileProgramsWorkIsNeverOpenedFollowedOrWai
           ::mkdir(target.c_str(), 0777);
           break;
         case 4:
-          ::link(secret.c_str(), target.c_str());
+          stdfs::create_hard_link(secret, target, ignored);
           break;
       }
       ::usleep(300);

@@ -35,7 +35,7 @@ int error_of_reading(int fd) {
   return error_of(::pread(fd, &byte, 1, 0));
 }
 int error_of_opening(const std::string& path, int flags = O_RDONLY) {
-  const UniqueFd fd(::open(path.c_str(), flags | O_CLOEXEC));
+  const UniqueFd fd(::open(path.c_str(), flags | O_CLOEXEC, 0600));
   return fd ? 0 : errno;
 }
 
