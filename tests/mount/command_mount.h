@@ -31,8 +31,7 @@ class CommandMount {
     if (top_.empty()) return;
     // Whatever hangs in here, the last mount first: ours, and what a test put below.
     run_script("tac /proc/mounts | cut -d' ' -f2 | while read -r m; do case $m in " + top_ +
-               "/*) umount -l $m;; esac; done; chattr -i " + mountpoint() + " 2>/dev/null; rm -rf " + top_ +
-               "; true");
+               "/*) umount -l $m;; esac; done; chattr -i " + top_ + "/* 2>/dev/null || true; rm -rf " + top_);
   }
 
   const std::string& top() const { return top_; }
