@@ -35,9 +35,10 @@ class UserMount : public ::testing::Test {
         fuse_conf +
         R"sh(' > fuse.conf; touch /etc/fuse.conf; mount --bind fuse.conf /etc/fuse.conf
       { cat /etc/passwd; echo nobody-else:x:54321:54321::/tmp/home:/bin/bash; } > passwd; mount --bind passwd /etc/passwd
+      cp )sh" KMSFS_BINARY
+        R"sh( program  # while it is in sight: it may lie under /tmp
       mount -t tmpfs -o mode=755 tmpfs /run; mount -t tmpfs -o mode=1777 tmpfs /tmp
-      mkdir /tmp/home; cp )sh" KMSFS_BINARY
-        R"sh( /tmp/kmsfs; chmod 755 /tmp/kmsfs; chown 54321:54321 /tmp/home; cd /tmp/home
+      mkdir /tmp/home; cp program /tmp/kmsfs; chmod 755 /tmp/kmsfs; chown 54321:54321 /tmp/home; cd /tmp/home
       cat > /tmp/user <<'END'
       exec setpriv --reuid 54321 --regid 54321 --clear-groups env HOME=/tmp/home XDG_RUNTIME_DIR= XDG_DATA_HOME= XDG_STATE_HOME= \
         PATH=/tmp:/usr/bin:/bin:/usr/sbin:/sbin bash -euc "$1"
