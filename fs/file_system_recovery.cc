@@ -7,13 +7,6 @@
 #include "fs/file_system_state.h"
 
 namespace kmsfs {
-namespace {
-
-bool not_older(const timespec& time, const timespec& since) {
-  return time.tv_sec != since.tv_sec ? time.tv_sec > since.tv_sec : time.tv_nsec >= since.tv_nsec;
-}
-
-}  // namespace
 
 // Unauthenticated, as there is no key yet: worth no more than the question whether to look closer.
 Result<bool> FileSystem::State::looks_unfinished(const NodePtr& node) {

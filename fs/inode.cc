@@ -6,13 +6,6 @@
 #include <cerrno>
 
 namespace kmsfs {
-namespace {
-
-bool not_older(const timespec& time, const timespec& since) {
-  return time.tv_sec != since.tv_sec ? time.tv_sec > since.tv_sec : time.tv_nsec >= since.tv_nsec;
-}
-
-}  // namespace
 
 Result<void> Inode::open(const Opener& opener, bool writable) {
   constexpr int kAttempts = 16;  // others may write a header that we found missing

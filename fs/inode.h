@@ -29,6 +29,11 @@
 
 namespace kmsfs {
 
+// Of a backing change time: may the mount that ended uncleanly have made that change?
+inline bool not_older(const timespec& time, const timespec& since) {
+  return time.tv_sec != since.tv_sec ? time.tv_sec > since.tv_sec : time.tv_nsec >= since.tv_nsec;
+}
+
 struct ContentFigures {
   std::atomic<std::uint64_t> open_files{0}, repaired{0}, not_marked_clean{0};
 };

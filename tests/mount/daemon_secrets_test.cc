@@ -21,39 +21,6 @@
 namespace kmsfs::testing {
 namespace {
 
-struct DaemonMapping {
-  std::uintptr_t begin = 0, end = 0;
-  std::string permissions, name, flags;
-  bool has(std::string_view flag) const {
-    return (" " + flags + " ").find(" " + std::string(flag) + " ") != std::string::npos;
-  }
-  // The arena: locked, and not for core files.
-  bool is_locked_memory() const {
-    return name.find("secretmem") != std::string::npos || (has("lo") && has("dd"));
-  }
-};
-
-std::vector<DaemonMapping> mappings_of(pid_t process) {
-  std::vector<DaemonMapping> out;
-  std::ifstream smaps("/proc/" + std::to_string(process) + "/smaps");
-  for (std::string line; std::getline(smaps, line);) {
-    std::istringstream in(line);
-    std::string first;
-    in >> first;
-    if (first == "VmFlags:") {
-      if (!out.empty()) std::getline(in, out.back().flags);
-    } else if (const auto dash = first.find('-'); dash != std::string::npos && first.back() != ':') {
-      DaemonMapping mapping;
-      mapping.begin = std::stoull(first.substr(0, dash), nullptr, 16);
-      mapping.end = std::stoull(first.substr(dash + 1), nullptr, 16);
-      std::string offset, device, inode;
-      in >> mapping.permissions >> offset >> device >> inode >> mapping.name;
-      out.push_back(std::move(mapping));
-    }
-  }
-  return out;
-}
-
 // Which of the needles stand in a stream of bytes, given in pieces of bounded size.
 class Scan {
  public:
@@ -84,7 +51,7 @@ class Scan {
     const UniqueFd memory(
         ::open(("/proc/" + std::to_string(process) + "/mem").c_str(), O_RDONLY | O_CLOEXEC));
     ASSERT_TRUE(memory);
-    for (const DaemonMapping& mapping : mappings_of(process)) {
+    for (const Mapping& mapping : mappings(std::to_string(process))) {
       if (mapping.is_locked_memory() || mapping.permissions[0] != 'r') continue;
       for (std::uintptr_t at = mapping.begin; at < mapping.end; at += kStep) {
         const std::size_t size = std::min<std::size_t>(window_.size(), mapping.end - at);
@@ -237,7 +204,7 @@ TEST_F(DaemonSecrets, NoKeyIsInTheDaemonsMemoryOutsideTheArenaNorInWhatACoreFile
   expect_none_but_planted(scan);
   // What it leaves out, no core file holds, and no core file is written.
   bool arena = false;
-  for (const DaemonMapping& mapping : mappings_of(process_)) {
+  for (const Mapping& mapping : mappings(std::to_string(process_))) {
     if (mapping.is_locked_memory()) {
       arena = true;
       EXPECT_TRUE(mapping.has("dd")) << mapping.name << ": " << mapping.flags;

@@ -11,6 +11,7 @@
 #include <functional>
 #include <sstream>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/bytes.h"
@@ -22,12 +23,21 @@ namespace kmsfs::testing {
 struct Mapping {
   std::uintptr_t begin = 0, end = 0;
   std::string permissions, name;
-  std::string flags;  // VmFlags of /proc/self/smaps
+  std::string flags;  // VmFlags of smaps
+
+  bool has(std::string_view flag) const {
+    return (" " + flags + " ").find(" " + std::string(flag) + " ") != std::string::npos;
+  }
+  // The arena: locked, and not for core files.
+  bool is_locked_memory() const {
+    return name.find("secretmem") != std::string::npos || (has("lo") && has("dd"));
+  }
 };
 
-inline std::vector<Mapping> mappings() {
+// Of this process, or of another one.
+inline std::vector<Mapping> mappings(const std::string& process = "self") {
   std::vector<Mapping> out;
-  std::ifstream smaps("/proc/self/smaps");
+  std::ifstream smaps("/proc/" + process + "/smaps");
   for (std::string line; std::getline(smaps, line);) {
     std::istringstream in(line);
     std::string first;
