@@ -1,0 +1,137 @@
+"""A Place is one peer mounted over a fresh directory; gone, with its daemon, when the `with` block ends."""
+import os
+import pathlib
+import shutil
+import signal
+
+import peers
+import processes
+from processes import Failed
+
+CONNECTIONS = pathlib.Path("/sys/fs/fuse/connections")
+
+
+def _read(path):
+    try:
+        return pathlib.Path(path).read_bytes()
+    except OSError:
+        return b""
+
+
+def _device_of_mount(mountpoint):
+    """The minor number of the device that is mounted there; None if nothing is. Never asks the mounted file system."""
+    for line in _read("/proc/self/mountinfo").decode().splitlines():
+        fields = line.split()
+        if fields[4] == mountpoint:
+            return int(fields[2].split(":")[1])
+    return None
+
+
+def _daemon_of(mountpoint):
+    for process in pathlib.Path("/proc").glob("[0-9]*"):
+        if mountpoint.encode() not in _read(process / "cmdline").split(b"\0"):
+            continue
+        try:
+            if any(os.readlink(fd) == "/dev/fuse" for fd in (process / "fd").iterdir()):
+                return int(process.name)
+        except OSError:
+            continue
+    return None
+
+
+class Place:
+    def __init__(self, peer, parent, drops_caches):
+        self.peer = peer
+        self.top = pathlib.Path(parent) / peer.name.replace("/", "_")
+        self.backing, self.state = self.top / "backing", self.top / "state"
+        self.directory = self.backing if peer.mount is None else self.top / "mountpoint"
+        self.daemon = None
+        self._drops_caches = drops_caches
+
+    def __enter__(self):
+        for directory in (self.backing, self.state, self.directory):
+            directory.mkdir(parents=True, exist_ok=True)
+        (self.state / "password").write_text(peers.PASSWORD + "\n")
+        try:
+            if self.peer.make:
+                processes.command(self._filled(self.peer.make))
+            self._mount()
+        except BaseException:
+            self.__exit__()
+            raise
+        return self
+
+    def __exit__(self, *_):
+        try:
+            self._unmount()
+        except Failed:
+            self.abort()
+            self._unmount()
+        shutil.rmtree(self.top, ignore_errors=True)
+
+    def make_cold(self):
+        """Nothing of what was read or written is in memory any more, as far as a user can see to that."""
+        self._unmount()
+        if self._drops_caches:
+            os.sync()
+            pathlib.Path("/proc/sys/vm/drop_caches").write_text("3")
+        self._mount()
+
+    def abort(self):
+        """Whatever waits for the file system gets an error now."""
+        device = _device_of_mount(str(self.directory))
+        if device is not None and (CONNECTIONS / str(device) / "abort").exists():
+            (CONNECTIONS / str(device) / "abort").write_text("1")
+
+    def forget_peak(self):
+        if self.daemon:
+            try:
+                pathlib.Path(f"/proc/{self.daemon}/clear_refs").write_text("5")
+            except OSError:
+                pass
+
+    def memory_kib(self):
+        """Resident memory of the daemon: now, and at most since forget_peak()."""
+        sizes = {}
+        for line in _read(f"/proc/{self.daemon}/status").decode().splitlines():
+            name, _, value = line.partition(":")
+            if name in ("VmRSS", "VmHWM"):
+                sizes[name] = int(value.split()[0])
+        return sizes.get("VmRSS"), sizes.get("VmHWM")
+
+    def processor_seconds(self):
+        fields = _read(f"/proc/{self.daemon}/stat").rpartition(b")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK") if fields else 0.0
+
+    def _filled(self, arguments):
+        places = {"backing": self.backing, "mountpoint": self.directory, "state": self.state}
+        return [argument.format(**places) for argument in arguments]
+
+    def _mount(self):
+        if self.peer.mount is None:
+            return
+        answers = self.top / "answers"
+        answers.write_text(self.peer.stdin)
+        with open(answers, encoding="utf-8") as stdin:
+            processes.start_daemon(self._filled(self.peer.mount), self.top / "log", stdin=stdin,
+                                   env={**os.environ, **self.peer.environment})
+        if not processes.wait_until(lambda: _device_of_mount(str(self.directory)) is not None, 20):
+            raise Failed(f"{self.peer.name} is not mounted after 20 s")
+        self.daemon = _daemon_of(str(self.directory))
+
+    def _unmount(self):
+        if self.peer.mount is None:
+            return
+        daemon, self.daemon = self.daemon, None
+        tries = 0
+        while _device_of_mount(str(self.directory)) is not None:
+            try:
+                processes.command(["umount", str(self.directory)], 60)
+            except Failed:
+                tries += 1
+                if tries == 20:  # a program that was killed may need a while to let go
+                    processes.command(["umount", "-l", str(self.directory)], 60)
+                processes.wait_until(lambda: False, 0.25)
+        if daemon and not processes.wait_until(lambda: not os.path.exists(f"/proc/{daemon}"), 30):
+            os.kill(daemon, signal.SIGKILL)
+            processes.wait_until(lambda: not os.path.exists(f"/proc/{daemon}"), 10)
