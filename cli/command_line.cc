@@ -62,6 +62,7 @@ void add_mount(CLI::App& app, Requests& requests) {
   command->add_option("--passphrase-file", request.passphrase_file, kPassphraseHelp)->type_name("FILE");
   command->add_flag("--foreground", request.foreground, "stay in the foreground and log to standard error");
   command->add_flag("--ro", requests.read_only, "mount read-only");
+  command->add_flag("--shared", request.mount.shared, "other mounts may change the volume meanwhile");
   command->add_option("--backend", requests.backend, "bulk encryption: auto, ipsec-mb or openssl")
       ->type_name("NAME");
   command

@@ -53,6 +53,9 @@ Result<MountRecord> MountRecord::begin(const std::string& directory, const Volum
                                        const Clock& clock) {
   MountRecord record;
   record.directory_ = directory;
+  // One mount at a time: another must not take a record for left behind that is just being made.
+  const UniqueFd turn(::open(directory.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+  if (!turn || ::flock(turn.get(), LOCK_EX) != 0) return Error::from_errno(errno, "locking " + directory);
   std::error_code failed;
   for (const auto& entry : std::filesystem::directory_iterator(directory, failed)) {
     const std::string name = entry.path().filename().string();

@@ -15,6 +15,7 @@
 #include "cli/mount_table.h"
 #include "cli/passphrase_source.h"
 #include "cli/status_answer.h"
+#include "core/kdf.h"
 #include "kms/private_file.h"
 #include "kmsclient/provider.h"
 
@@ -45,14 +46,18 @@ bool is_read_only(int directory) {
   return ::fstatvfs(directory, &status) == 0 && (status.f_flag & ST_RDONLY) != 0;
 }
 
-// Named after the backing directory: one that a daemon left behind when it died is found and emptied.
-Result<std::string> make_index_directory(int backing) {
+// Named after the backing directory: one that a daemon left behind when it died is found and emptied. Several
+// mounts that share the backing directory each have one, named after the mountpoint too.
+Result<std::string> make_index_directory(int backing, const std::string& mountpoint_if_shared) {
   struct stat status {};
   if (::fstat(backing, &status) != 0) return Error::from_errno(errno);
   auto parent = memory_directory();
   if (!parent) return parent;
-  const std::string path =
+  std::string path =
       *parent + "/index-" + std::to_string(status.st_dev) + "-" + std::to_string(status.st_ino);
+  if (!mountpoint_if_shared.empty()) {
+    path += "-" + to_hex(ByteView(sha256(as_bytes(mountpoint_if_shared))).first(8));
+  }
   KMSFS_TRY(kms::make_private_directory(path));
   return path;
 }
@@ -113,11 +118,12 @@ Result<void> MountSession::lock_volume() {
   volume_lock_.reset(::openat(backing_.get(), path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
   if (!volume_lock_) return Error::from_errno(errno, "opening " + path);
   for (auto waited = kLockPause;; waited += kLockPause) {
-    if (::flock(volume_lock_.get(), LOCK_EX | LOCK_NB) == 0) return {};
+    if (::flock(volume_lock_.get(), (request_.mount.shared ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0) return {};
     if (errno != EWOULDBLOCK) return Error::from_errno(errno, "locking the volume");
     if (waited > kLockPatience) break;
     std::this_thread::sleep_for(kLockPause);
   }
+  if (request_.mount.shared) return error(Kind::kBusy, "the volume is mounted without --shared");
   return error(Kind::kBusy, "the volume is mounted already; kmsfs status shows where, kmsfs umount ends it");
 }
 
@@ -154,7 +160,7 @@ void MountSession::read_only_unless_keys_can_be_made() {
 }
 
 Outcome MountSession::make_file_system() {
-  auto index = make_index_directory(backing_.get());
+  auto index = make_index_directory(backing_.get(), request_.mount.shared ? mountpoint_->path() : "");
   if (!index) return failed(index.error());
   index_ = TemporaryDirectory(*index);
   KeyCache::Options cache;
@@ -173,6 +179,7 @@ Outcome MountSession::make_file_system() {
   FileSystem::Options options;
   options.read_only = request_.mount.read_only;
   options.as_caller = ::geteuid() == 0;
+  options.shared = request_.mount.shared;
   if (const auto since = record_->unclean_since()) {
     options.recover = true;
     options.recover_since = to_timespec(std::max(*since - kClockMargin, WallTime(0)));

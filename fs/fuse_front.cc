@@ -154,7 +154,7 @@ RawAnswer FuseFront::create_unnamed(const FuseRequest& request) {
   if (!created) return RawAnswer::failed(to_errno(created.error()));
   CreatedOut out{front::to_entry_out(created->entry, timeout()), {}};
   out.open.fh = created->handle;
-  out.open.open_flags = FOPEN_KEEP_CACHE;
+  out.open.open_flags = exclusive_ ? FOPEN_KEEP_CACHE : 0;
   return RawAnswer::of(out);
 }
 

@@ -9,7 +9,7 @@ namespace {
 void reply_open(fuse_req_t request, fuse_ino_t node, HandleId handle, fuse_file_info& file) {
   FileSystem& files = files_of(request);
   file.fh = handle;
-  file.keep_cache = 1;
+  file.keep_cache = front_of(request).exclusive() ? 1 : 0;
   if (fuse_reply_open(request, &file) != 0) files.release(node, handle);
 }
 
@@ -24,7 +24,7 @@ void create(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode
   entry.attr = created->entry.attributes;
   entry.entry_timeout = entry.attr_timeout = front.timeout();
   file->fh = created->handle;
-  file->keep_cache = 1;
+  file->keep_cache = front.exclusive() ? 1 : 0;
   if (fuse_reply_create(request, &entry, file) == 0) return;
   front.files().release(created->entry.node, created->handle);
   front.files().forget(created->entry.node, 1);

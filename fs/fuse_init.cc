@@ -13,6 +13,9 @@ std::uint64_t both_words(std::uint32_t low, std::uint32_t high) {
 constexpr auto kNames = std::to_array<std::pair<std::uint64_t, const char*>>({
     {FUSE_ASYNC_READ, "async_read"},
     {FUSE_ATOMIC_O_TRUNC, "atomic_o_trunc"},
+    {FUSE_POSIX_LOCKS, "posix_locks"},
+    {FUSE_FLOCK_LOCKS, "flock_locks"},
+    {FUSE_AUTO_INVAL_DATA, "auto_inval_data"},
     {FUSE_BIG_WRITES, "big_writes"},
     {FUSE_DONT_MASK, "dont_mask"},
     {FUSE_DO_READDIRPLUS, "readdirplus"},
@@ -37,15 +40,18 @@ std::uint64_t chosen_flags(const fuse_init_in& offered, const InitChoices& choic
   std::uint64_t wanted =
       FUSE_ASYNC_READ | FUSE_ATOMIC_O_TRUNC | FUSE_BIG_WRITES | FUSE_DONT_MASK | FUSE_DO_READDIRPLUS |
       FUSE_READDIRPLUS_AUTO | FUSE_ASYNC_DIO | FUSE_PARALLEL_DIROPS | FUSE_POSIX_ACL | FUSE_MAX_PAGES |
-      FUSE_CACHE_SYMLINKS |
-      // Nobody else changes the volume, so pages are dropped when we say so, not when a time stamp looks new.
-      FUSE_EXPLICIT_INVAL_DATA |
       // We clear set-id bits and capabilities ourselves; otherwise every write(2) costs a GETXATTR.
       FUSE_HANDLE_KILLPRIV_V2 | FUSE_SETXATTR_EXT | wire::kCreateSupplementaryGroup | FUSE_HAS_EXPIRE_ONLY |
       // A node id means nothing once it is forgotten, so a file handle could not be resolved.
       wire::kNoExportSupport;
-  // Not FUSE_POSIX_LOCKS, FUSE_FLOCK_LOCKS: the kernel's own locks are right for one mount.
-  if (choices.writeback) wanted |= FUSE_WRITEBACK_CACHE;
+  if (choices.shared) {
+    wanted |= FUSE_AUTO_INVAL_DATA;
+  } else {
+    // Nobody else changes the volume, so pages are dropped when we say so, not when a time stamp looks new.
+    wanted |= FUSE_EXPLICIT_INVAL_DATA | FUSE_CACHE_SYMLINKS;
+    // Not FUSE_POSIX_LOCKS, FUSE_FLOCK_LOCKS: the kernel's own locks are right for one mount.
+    if (choices.writeback) wanted |= FUSE_WRITEBACK_CACHE;
+  }
   return wanted & both_words(offered.flags, offered.flags2);
 }
 

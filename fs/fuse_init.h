@@ -14,6 +14,7 @@ namespace kmsfs {
 
 struct InitChoices {
   bool writeback = true;
+  bool shared = false;  // others change the volume too: no writeback, pages are checked against time and size
   std::uint16_t max_background = 128;  // the kernel's 12 starve read-ahead and let releases pile up
 };
 

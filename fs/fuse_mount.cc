@@ -35,7 +35,7 @@ UniqueFd open_root(const std::string& mountpoint) {
 
 struct Mounted::State {
   State(FileSystem& file_system, const MountOptions& options, Logger log)
-      : logger(std::move(log)), workers(options.workers), front(file_system, options.writeback) {}
+      : logger(std::move(log)), workers(options.workers), front(file_system, options.writeback && !options.shared) {}
   ~State() {
     if (notifier) notifier->close();
   }
@@ -64,7 +64,8 @@ Result<void> Mounted::State::mount(FileSystem& file_system, const MountOptions& 
   point = std::move(there->point);
   path = point.path();
   InitChoices choices;
-  choices.writeback = options.writeback;
+  choices.writeback = options.writeback && !options.shared;
+  choices.shared = options.shared;
   auto made = DeviceTransport::make(std::move(there->device), std::move(*session), front, options.workers,
                                     choices, logger);
   if (!made) return std::move(made).error();

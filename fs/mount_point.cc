@@ -39,6 +39,7 @@ constexpr FlagOption kFlagOptions[] = {
     {"sync", &MountOptions::synchronous, true},
     {"async", &MountOptions::synchronous, false},
     {"allow_other", &MountOptions::allow_other, true},
+    {"shared", &MountOptions::shared, true},
     {"debug", &MountOptions::debug, true},
 };
 // What mount(8) and fstab say to others than us, and what is so anyway.

@@ -29,6 +29,7 @@ struct MountOptions {
   bool synchronous = false;
   unsigned workers = 4;
   bool writeback = true;  // the kernel caches writes; only for a volume that nobody else changes
+  bool shared = false;    // others change the volume too: the kernel caches neither writes nor names
   bool debug = false;     // libfuse says every request on standard error
 
   // One word of `-o`: true if it was an option of a mount and is now set, false if it is none of ours.
