@@ -4,6 +4,8 @@
 #include <optional>
 #include <system_error>
 
+#include "core/waiting.h"
+
 namespace kmsfs {
 
 NewFileKeys::NewFileKeys(const VolumeParameters& volume, KeyCache& keys, const Clock& clock)
@@ -25,14 +27,45 @@ void NewFileKeys::stop() {
 }
 
 Result<NewFileKeys::Key> NewFileKeys::take() {
-  if (auto kept = take_kept()) return std::move(*kept);
-  const BootTime began = clock_.boot_time();
-  auto key = ask();
-  if (key && clock_.boot_time() - began >= kSlow) {
-    std::lock_guard lock(mutex_);
-    want_more();
+  if (keys_.kms_is_near()) return ask();
+  for (;;) {
+    if (auto kept = take_kept()) return std::move(*kept);
+    const BootTime began = clock_.boot_time();
+    auto key = take_next();
+    if (!key) return key;
+    if (clock_.boot_time() - began >= kSlow) {
+      std::lock_guard lock(mutex_);
+      want_more();
+    }
+    if (key->data_key.handle.check()) return key;
   }
-  return key;
+}
+
+// Waits for the next answer, whoever asked the question.
+Result<NewFileKeys::Key> NewFileKeys::take_next() {
+  const LongWait wait;
+  std::unique_lock lock(mutex_);
+  if (stopping_ || !find_askers(1)) {
+    lock.unlock();
+    return ask();
+  }
+  ++waiting_;
+  changed_.notify_one();
+  come_.wait(lock, wait.interruption(), [this] { return stopping_ || !kept_.empty() || !failures_.empty(); });
+  --waiting_;
+  if (!kept_.empty()) {
+    Key next = std::move(kept_.front().key);
+    kept_.pop_front();
+    ++taken_;
+    return next;
+  }
+  if (failures_.empty()) {
+    come_.notify_one();  // it may have been called for another
+    return LongWait::interrupted();
+  }
+  Error failure = std::move(failures_.front());
+  failures_.pop_front();
+  return failure;
 }
 
 Result<NewFileKeys::Key> NewFileKeys::ask() {
@@ -62,18 +95,24 @@ std::optional<NewFileKeys::Key> NewFileKeys::take_kept() {
 void NewFileKeys::want_more() {
   if (stopping_) return;
   wanted_ = std::min(std::max(wanted_ * 2, kAskers), kMost);
-  try {
-    while (askers_.size() < kAskers) askers_.emplace_back([this] { ask_ahead(); });
-  } catch (const std::system_error&) {
-    // With fewer threads it goes slower, and with none as without this class.
-  }
+  (void)find_askers(kAskers);
   changed_.notify_all();
+}
+
+// False: there is none. With fewer than `count` it goes slower.
+bool NewFileKeys::find_askers(std::size_t count) {
+  count = std::min(std::max(count, waiting_ + 1), kAskers);
+  try {
+    while (askers_.size() < count) askers_.emplace_back([this] { ask_ahead(); });
+  } catch (const std::system_error&) {
+  }
+  return !askers_.empty();
 }
 
 void NewFileKeys::ask_ahead() {
   std::unique_lock lock(mutex_);
   for (;;) {
-    changed_.wait(lock, [this] { return stopping_ || kept_.size() + asked_for_ < wanted_; });
+    changed_.wait(lock, [this] { return stopping_ || !enough(); });
     if (stopping_) return;
     ++asked_for_;
     lock.unlock();
@@ -81,10 +120,12 @@ void NewFileKeys::ask_ahead() {
     lock.lock();
     --asked_for_;
     if (!key) {
-      wanted_ = 0;  // whoever makes a file hears why
-    } else if (!stopping_ && kept_.size() < wanted_) {
+      wanted_ = 0;
+      if (failures_.size() < waiting_) failures_.push_back(std::move(key).error());
+    } else if (!stopping_ && kept_.size() < wanted_ + waiting_) {
       kept_.push_back({std::move(*key), clock_.boot_time()});
     }
+    come_.notify_one();
   }
 }
 

@@ -1,11 +1,12 @@
 // Data keys for files that are about to be made, asked for ahead where the KMS is far away.
 //
 // A KMS that answers slowly (kSlow) would delay each create(). So, while files are being made, keys are asked
-// for ahead: the more often a create() had to wait, the more; none when nobody makes files. Always: a key
-// serves one file or none, with the file id that its wrap is bound to; a key that may not be used any more
-// (revoked, past its age) or that was kept for kKeptFor is let go. A key that serves none stands in the KMS's
-// audit log all the same. Nothing is asked for ahead from a KMS in the process, which is not slow.
-// Threads: any, together. take() may ask the KMS: without a lock.
+// for ahead: the more often a create() had to wait, the more; none when nobody makes files. Who waits for a
+// key waits for the next one that comes, and not for an answer of his own: the wait can be ended
+// (core/waiting.h). Always: a key serves one file or none, with the file id that its wrap is bound to; a key
+// that may not be used any more (revoked, past its age) or that was kept for kKeptFor is let go. A key that
+// serves none stands in the KMS's audit log all the same. Nothing is asked for ahead from a KMS in the
+// process, which is not slow. Threads: any, together; never call take() with a lock held.
 #pragma once
 
 #include <chrono>
@@ -55,17 +56,23 @@ class NewFileKeys {
 
   Result<Key> ask();
   std::optional<Key> take_kept();
-  void want_more();  // under mutex_
+  Result<Key> take_next();
+  bool find_askers(std::size_t count);  // under mutex_
+  void want_more();                     // under mutex_
   void ask_ahead();
+  bool enough() const { return kept_.size() + asked_for_ >= wanted_ + waiting_; }
 
   const VolumeParameters& volume_;
   KeyCache& keys_;
   const Clock& clock_;
 
   std::mutex mutex_;
-  std::condition_variable changed_;
+  std::condition_variable changed_;   // for askers
+  std::condition_variable_any come_;  // for those who wait for a key
   std::deque<Kept> kept_;
-  std::size_t wanted_ = 0;     // kept and asked for, together
+  std::deque<Error> failures_;  // each for one who waits
+  std::size_t waiting_ = 0;
+  std::size_t wanted_ = 0;     // kept and asked for, together, beyond those that are waited for
   std::size_t asked_for_ = 0;  // questions under way
   std::size_t taken_ = 0;      // since the last maintain()
   bool stopping_ = false;

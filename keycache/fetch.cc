@@ -30,6 +30,7 @@ Result<KeyHandle> KeyCache::State::fetch(const Wanted& wanted) {
     }
     if (const auto found = shard.flights.find(wanted.id); found != shard.flights.end()) {
       flight = found->second;
+      ++flight->callers;
       flight->handles += wanted.for_use ? 1 : 0;
       ++shard.counters.shared_flights;
       return std::nullopt;
@@ -37,6 +38,7 @@ Result<KeyHandle> KeyCache::State::fetch(const Wanted& wanted) {
     if (const Error* refusal = shard.refusal(wanted.id, now)) return *refusal;
     if (auto refused = refused_now(wanted.master, now)) return std::move(*refused);
     flight = std::make_shared<Flight>();
+    flight->callers = 1;
     flight->handles = wanted.for_use ? 1 : 0;
     shard.flights.emplace(wanted.id, flight);
     shard.counters.misses += wanted.renew ? 0 : 1;
@@ -44,11 +46,62 @@ Result<KeyHandle> KeyCache::State::fetch(const Wanted& wanted) {
     return std::nullopt;
   });
   if (decided) return std::move(*decided);
-  if (!leads) return flight->wait();
+  if (leads) ask_aside([this, wanted, flight] { answer(wanted, flight); });
+  return wait_for(wanted, *flight);
+}
+
+void KeyCache::State::answer(const Wanted& wanted, const std::shared_ptr<Flight>& flight) {
+  const bool abandoned = shard_of(wanted.id).with([&](Shard& shard) {
+    if (flight->callers != 0) return false;
+    shard.flights.erase(wanted.id);
+    return true;
+  });
+  if (abandoned) return flight->land(LongWait::interrupted());  // nobody is left who would hear it
   auto outcome = ask(wanted, *flight);
   shard_of(wanted.id).with([&](Shard& shard) { shard.flights.erase(wanted.id); });
-  flight->land(outcome);
-  return outcome;
+  flight->land(std::move(outcome));
+}
+
+Result<KeyHandle> KeyCache::State::wait_for(const Wanted& wanted, Flight& flight) {
+  std::optional<Result<KeyHandle>> heard;
+  if (flight.wait([&](const Result<KeyHandle>& outcome) { heard = outcome; })) return std::move(*heard);
+  shard_of(wanted.id).with([&](Shard&) {
+    --flight.callers;
+    flight.handles -= wanted.for_use ? 1 : 0;
+  });
+  return LongWait::interrupted();
+}
+
+// Nobody waits for the answer, so a question that cannot be asked now is not asked.
+KeyCache::Ahead KeyCache::State::ask_ahead(const KeyRequest& asked) {
+  if (kms_.is_near() || clock_.boot_time().count() < ahead_again_at_) return Ahead::kNotNow;
+  const auto request =
+      std::make_shared<const Request>(request_for(asked.key_arn, asked.suite, asked.wrapped, asked.context));
+  const Wanted wanted{id_of(*request), master_key(asked.key_arn), request, false, false};
+  if (wanted.master.standing.with([](const MasterKey::Standing& standing) { return !!standing.refused; }))
+    return Ahead::kNotNow;
+  const auto flight = std::make_shared<Flight>();
+  flight->callers = 1;  // this one, who does not wait
+  const bool begun = shard_of(wanted.id).with([&](Shard& shard) {
+    const Entry* entry = shard.find(wanted.id);
+    if (entry != nullptr && entry->good(clock_.boot_time())) return false;
+    return shard.flights.emplace(wanted.id, flight).second;
+  });
+  if (!begun) return Ahead::kHeld;
+  const auto question = [this, wanted, flight] {
+    answer(wanted, flight);
+    flight->wait([&](const Result<KeyHandle>& outcome) {
+      if (!outcome) ahead_again_at_ = (clock_.boot_time() + kAskAgainAfter).count();
+    });
+  };
+  if (askers_.ask_ahead(question)) return Ahead::kAsked;
+  const bool alone = shard_of(wanted.id).with([&](Shard& shard) {
+    if (--flight->callers != 0) return false;
+    shard.flights.erase(wanted.id);
+    return true;
+  });
+  if (!alone) ask_aside([this, wanted, flight] { answer(wanted, flight); });
+  return Ahead::kNotNow;
 }
 
 // While a master key is refused: why, except for the one caller in each kAskAgainAfter who shall ask.
@@ -202,8 +255,26 @@ bool KeyCache::State::evict(std::size_t count) {
   return evicted > 0;
 }
 
+// The question of a thread that serves a program, and shall be able to leave when the program goes.
 Result<KeyCache::Generated> KeyCache::State::generate(const std::string& key_arn, std::uint16_t suite,
                                                       const EncryptionContext& context) {
+  if (!asks_aside()) return generate_here(key_arn, suite, context);
+  const auto answer = std::make_shared<keycache::Answer<Generated>>();
+  ask_aside([=, this] { answer->land(generate_here(key_arn, suite, context)); });
+  Result<Generated> made = LongWait::interrupted();
+  answer->wait([&](Result<Generated>& outcome) { made = std::move(outcome); });
+  return made;
+}
+
+// Does this thread leave questions to others?
+bool KeyCache::State::asks_aside() const { return !kms_.is_near() && Waiting::of_this_thread() != nullptr; }
+
+void KeyCache::State::ask_aside(const std::function<void()>& question) {
+  if (!asks_aside() || !askers_.ask(question)) question();
+}
+
+Result<KeyCache::Generated> KeyCache::State::generate_here(const std::string& key_arn, std::uint16_t suite,
+                                                           const EncryptionContext& context) {
   MasterKey* known = known_master_key(key_arn);
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     if (known != nullptr && attempt == 0) {

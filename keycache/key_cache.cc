@@ -251,6 +251,7 @@ void KeyCache::State::close() {
   }
   stop_signal_.notify_all();
   if (thread_.joinable()) thread_.join();
+  askers_.stop();
   closed_ = true;
   forget_all();  // and handles that live on fail, without a look at the clock
   std::lock_guard lock(maintaining_);
@@ -321,6 +322,8 @@ Result<std::unique_ptr<KeyCache>> KeyCache::make(Kms& kms, const Clock& clock, L
 }
 
 Result<KeyHandle> KeyCache::unwrap(const KeyRequest& request) { return state_->unwrap(request); }
+KeyCache::Ahead KeyCache::ask_ahead(const KeyRequest& request) { return state_->ask_ahead(request); }
+bool KeyCache::kms_is_near() const { return state_->kms_is_near(); }
 Result<KeyCache::Generated> KeyCache::generate(const std::string& key_arn, std::uint16_t suite,
                                                const EncryptionContext& context) {
   return state_->generate(key_arn, suite, context);

@@ -101,7 +101,15 @@ class KeyCache {
   static Result<std::unique_ptr<KeyCache>> make(Kms& kms, const Clock& clock, Logger logger, Options options);
   ~KeyCache();  // wipes everything; no call may be under way
 
+  // Calls that wait for a KMS in the network end with EINTR when the wait is ended (core/waiting.h); the
+  // question goes on, and its answer is kept.
   Result<KeyHandle> unwrap(const KeyRequest& request);
+  // Asks for a key that nobody needs yet, and does not wait: the next unwrap() finds the key, or joins the
+  // question. Nothing is asked ahead from a KMS in the process, while it refuses or fails, or while enough
+  // such questions are under way.
+  enum class Ahead { kHeld, kAsked, kNotNow };  // kHeld: or asked for by others
+  Ahead ask_ahead(const KeyRequest& request);
+  bool kms_is_near() const;
   // A new data key; it enters the cache as if it had been unwrapped.
   Result<Generated> generate(const std::string& key_arn, std::uint16_t suite,
                              const EncryptionContext& context);

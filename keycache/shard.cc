@@ -3,8 +3,6 @@
 #include <algorithm>
 #include <cassert>
 
-#include "core/waiting.h"
-
 namespace kmsfs::keycache {
 
 namespace {
@@ -57,21 +55,6 @@ Error Entry::why_not() const {
   auto refused = master.standing.with([](const MasterKey::Standing& standing) { return standing.refused; });
   if (refused) return std::move(*refused);
   return error(Kind::kExpired, "the data key is past its age, or was forgotten");
-}
-
-void Flight::land(Result<KeyHandle> outcome) {
-  {
-    std::lock_guard lock(mutex_);
-    outcome_.emplace(std::move(outcome));
-  }
-  landed_.notify_all();
-}
-
-Result<KeyHandle> Flight::wait() {
-  const LongWait wait;
-  std::unique_lock lock(mutex_);
-  landed_.wait(lock, [&] { return outcome_.has_value(); });
-  return *outcome_;
 }
 
 Entry* Shard::find(const EntryId& id) {

@@ -8,22 +8,49 @@
 #include <unordered_map>
 #include <vector>
 
+#include "core/waiting.h"
 #include "keycache/entry.h"
 
 namespace kmsfs::keycache {
 
-// One question to the KMS, and everybody who waits for its answer.
-class Flight {
+// The answer to one question, which another thread may have asked.
+template <typename T>
+class Answer {
  public:
-  void land(Result<KeyHandle> outcome);
-  Result<KeyHandle> wait();
-
-  std::uint64_t handles = 0;  // that this will give out; under the shard's lock
+  void land(Result<T> outcome) {
+    {
+      std::lock_guard lock(mutex_);
+      outcome_.emplace(std::move(outcome));
+    }
+    landed_.notify_all();
+  }
+  // `use(Result<T>&)`, with the lock held, when the outcome is there. False: the wait was ended before
+  // (core/waiting.h).
+  template <typename Use>
+  bool wait(Use&& use) {
+    std::unique_lock lock(mutex_);
+    if (!outcome_) {
+      lock.unlock();
+      const LongWait wait;
+      lock.lock();
+      landed_.wait(lock, wait.interruption(), [&] { return outcome_.has_value(); });
+    }
+    if (outcome_) use(*outcome_);
+    return outcome_.has_value();
+  }
 
  private:
   std::mutex mutex_;
-  std::condition_variable landed_;
-  std::optional<Result<KeyHandle>> outcome_;
+  std::condition_variable_any landed_;
+  std::optional<Result<T>> outcome_;
+};
+
+// One question to the KMS, and everybody who waits for its answer.
+class Flight : public Answer<KeyHandle> {
+ public:
+  // Under the shard's lock.
+  std::uint64_t handles = 0;  // that this will give out
+  std::size_t callers = 0;    // that wait for it
 };
 
 class Shard {

@@ -9,6 +9,7 @@
 #include <thread>
 #include <unordered_map>
 
+#include "keycache/askers.h"
 #include "keycache/index.h"
 #include "keycache/shard.h"
 
@@ -47,6 +48,8 @@ class KeyCache::State : public std::enable_shared_from_this<KeyCache::State> {
   Result<KeyHandle> unwrap(const KeyRequest& request);
   Result<Generated> generate(const std::string& key_arn, std::uint16_t suite,
                              const EncryptionContext& context);
+  Ahead ask_ahead(const KeyRequest& request);
+  bool kms_is_near() const { return kms_.is_near(); }
   Result<void> ensure(const KeyHandle& handle);
   Result<DataKey> copy(Entry& entry);
   void unpin(Entry& entry);
@@ -75,6 +78,12 @@ class KeyCache::State : public std::enable_shared_from_this<KeyCache::State> {
 
   // fetch.cc
   Result<KeyHandle> fetch(const Wanted& wanted);
+  bool asks_aside() const;
+  void ask_aside(const std::function<void()>& question);
+  Result<Generated> generate_here(const std::string& key_arn, std::uint16_t suite,
+                                  const EncryptionContext& context);
+  void answer(const Wanted& wanted, const std::shared_ptr<keycache::Flight>& flight);
+  Result<KeyHandle> wait_for(const Wanted& wanted, keycache::Flight& flight);
   Result<KeyHandle> ask(const Wanted& wanted, keycache::Flight& flight);
   Result<DataKey> decrypt(const MasterKey& master, const Request& request);
   // Nothing, if the key was forgotten since `begun`.
@@ -131,6 +140,8 @@ class KeyCache::State : public std::enable_shared_from_this<KeyCache::State> {
   std::atomic<std::size_t> next_to_evict_{0};
   std::atomic<std::uint64_t> revocations_{0}, kms_calls_{0}, kms_errors_{0};
   std::atomic<bool> closed_{false};
+  std::atomic<std::int64_t> ahead_again_at_{0};  // boot time
+  keycache::Askers askers_;
 
   std::mutex maintaining_;                  // one maintain() at a time
   std::unique_ptr<keycache::Index> index_;  // under maintaining_

@@ -18,6 +18,7 @@ class EmbeddedKms final : public Kms {
   EmbeddedKms(std::unique_ptr<kms::Service> service, std::string endpoint, std::string principal);
   ~EmbeddedKms() override;
 
+  bool is_near() const override { return true; }
   std::string endpoint() const override { return endpoint_; }
   Result<std::string> principal() override { return from_.principal; }
 

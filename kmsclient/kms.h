@@ -31,6 +31,8 @@ class Kms {
  public:
   virtual ~Kms() = default;
 
+  // It answers in this process, at once: nothing is gained by asking in another thread, or ahead.
+  virtual bool is_near() const { return false; }
   virtual std::string endpoint() const = 0;     // as given: "local:/var/lib/…", "aws:eu-west-1"
   virtual Result<std::string> principal() = 0;  // the ARN that calls are made as
 
