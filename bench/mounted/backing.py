@@ -6,7 +6,7 @@ import tempfile
 
 from processes import command
 
-SIZE = "6g"
+SIZE = "10g"  # at most; only what is used is taken
 
 
 @contextlib.contextmanager

@@ -13,6 +13,7 @@ import sys
 import time
 
 import document
+import growth
 import peers
 import rows
 import table
@@ -23,8 +24,10 @@ from trees import prepare
 
 ROOT = pathlib.Path(__file__).resolve().parents[2]
 DOCUMENT = ROOT / "docs" / "PERFORMANCE.md"
+PLOTS = ROOT / "docs" / "performance"
 DEFAULT = ["raw", "null", "gocryptfs", "securefs", "encfs", "cryfs", "kmsfs"]
 QUICK = ["kmsfs", "null", "gocryptfs", "securefs"]  # the fastest of all rows are among them
+GROWTH = ["null", "kmsfs"]
 SLOW = ["cryfs"]  # never the best of a row: one round says enough
 
 
@@ -41,6 +44,9 @@ def _arguments():
     parser.add_argument("--check", action="store_true", help="name the ratios that are a tenth below docs/PERFORMANCE.md; exit status 1 if any is")
     parser.add_argument("--write", action="store_true", help="put the tables into docs/PERFORMANCE.md")
     parser.add_argument("--from", dest="source", metavar="FILE", help="measure nothing; take this result")
+    parser.add_argument("--growth", action="store_true", help="measure instead how cost grows with files and programs, into docs/performance")
+    parser.add_argument("--most-files", type=int, default=1_000_000, metavar="N", help="of --growth (default: %(default)s)")
+    parser.add_argument("--draw", action="store_true", help="measure nothing; draw the plots of --growth again")
     parser.add_argument("--out", metavar="FILE", help="keep the result, as JSON")
     parser.add_argument("--program", default=str(ROOT / "build/release/cli/kmsfs"), metavar="KMSFS")
     parser.add_argument("--null", default=str(ROOT / "build/release/bench/mounted/null_passthrough"), metavar="PROGRAM",
@@ -68,15 +74,18 @@ def _commit():
         return "unknown"
 
 
-def _measure(arguments):
-    if os.geteuid() != 0:
-        sys.exit("bench: this needs root, to mount disks and drop caches")
-    chosen = [peers.peer(name, arguments.program, arguments.null)
-              for name in arguments.peers or (QUICK if arguments.short or arguments.check else DEFAULT)]
-    there = [peer for peer in chosen if not peer.missing()]
+def _peers(arguments):
+    """Those that are there."""
+    usual = GROWTH if arguments.growth else QUICK if arguments.short or arguments.check else DEFAULT
+    chosen = [peers.peer(name, arguments.program, arguments.null) for name in arguments.peers or usual]
     for peer in chosen:
         if peer.missing():
             print(f"bench: left out: {peer.missing()}", file=sys.stderr)
+    return [peer for peer in chosen if not peer.missing()]
+
+
+def _measure(arguments):
+    there = _peers(arguments)
     sizes, rounds = _sizes(arguments), 1 if arguments.short else arguments.rounds
     minutes = min(arguments.minutes, 1.5) if arguments.short else arguments.minutes
     with backing(arguments.on, arguments.directory) as disk:
@@ -93,9 +102,22 @@ def _measure(arguments):
     return {"about": about, **runner.results.as_json()}
 
 
+def _measure_growth(arguments):
+    with backing(arguments.on, arguments.directory) as disk:
+        points = growth.measure(disk, arguments.on != "tmpfs", _peers(arguments), arguments.most_files, _sizes(arguments).files)
+    growth.save(points, PLOTS)
+
+
 def main():
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # so that what is mounted is unmounted
     arguments = _arguments()
+    if os.geteuid() != 0 and not arguments.source and not arguments.draw:
+        sys.exit("bench: this needs root, to mount disks and drop caches")
+    if arguments.growth or arguments.draw:
+        if arguments.growth:
+            _measure_growth(arguments)
+        growth.draw(growth.load(PLOTS), PLOTS)
+        return
     run = json.loads(pathlib.Path(arguments.source).read_text()) if arguments.source else _measure(arguments)
     if arguments.out:
         pathlib.Path(arguments.out).write_text(json.dumps(run, indent=1) + "\n")

@@ -57,7 +57,7 @@ def peer(spec, program, null_program):
         return _kmsfs(spec, str(pathlib.Path(other).resolve()) if other else program, **VARIANTS.get(variant, {}))
     known = {
         "raw": Peer("raw"),
-        "null": Peer("null", [null_program, "-o", "source={backing},writeback,cache=always", "{mountpoint}"], needs=null_program),
+        "null": Peer("null", [null_program, "{backing}", "{mountpoint}"], needs=null_program),
         "gocryptfs": Peer(
             "gocryptfs",
             ["gocryptfs", "-q", "-nosyslog", "-passfile", "{state}/password", "{backing}", "{mountpoint}"],
