@@ -2,30 +2,27 @@
 
 #include <dirent.h>
 #include <fcntl.h>
+#include <unistd.h>
 
+#include <array>
 #include <cerrno>
-#include <memory>
+#include <optional>
 
 namespace kmsfs {
 namespace {
 
-constexpr std::size_t kSmallFileLimit = 4096;  // ids have under 100 bytes, side files under 400
-
-using DirectoryStream = std::unique_ptr<DIR, int (*)(DIR*)>;
-
-bool starts_with(std::string_view text, std::string_view prefix) {
-  return text.substr(0, prefix.size()) == prefix;
-}
+constexpr std::size_t kListingBuffer = 32768;
 
 mode_t type_of(unsigned char type) { return type == DT_UNKNOWN ? 0 : static_cast<mode_t>(DTTOIF(type)); }
 
-// While it lives, the owner may read and change the directory, whatever its mode says: our files in it are
+// While it lives, the owner may read and change the directory, whatever its mode says: what is ours in it is
 // our business.
 class OwnerAccess {
  public:
-  OwnerAccess(Disk& disk, int directory) : disk_(disk), directory_(directory) {
+  OwnerAccess(Disk& disk, int directory, bool is_root) : disk_(disk), directory_(directory) {
+    if (is_root) return;
     auto attributes = disk.stat(directory);
-    if (!attributes || (attributes->st_mode & S_IRWXU) == S_IRWXU || ::geteuid() == 0) return;
+    if (!attributes || (attributes->st_mode & S_IRWXU) == S_IRWXU) return;
     mode_ = attributes->st_mode & 07777;
     widened_ = disk.change_mode(directory, mode_ | S_IRWXU).ok();
   }
@@ -42,157 +39,122 @@ class OwnerAccess {
   bool widened_ = false;
 };
 
+// `visit(name, inode, type)` for each entry but "." and "..", until it returns false.
+template <typename Visit>
+Result<void> for_each_entry(Disk& disk, int directory, Visit visit) {
+  auto fd = disk.open_at(directory, ".", O_RDONLY | O_DIRECTORY);
+  if (!fd) return std::move(fd).error();
+  alignas(dirent64) std::array<char, kListingBuffer> buffer;
+  for (;;) {
+    const ssize_t size = ::getdents64(fd->get(), buffer.data(), buffer.size());
+    if (size < 0) return Error::from_errno(errno);
+    if (size == 0) return {};
+    for (ssize_t at = 0; at < size;) {
+      const auto* entry = reinterpret_cast<const dirent64*>(buffer.data() + at);
+      at += entry->d_reclen;
+      const std::string_view name(entry->d_name);
+      if (name == "." || name == "..") continue;
+      if (!visit(name, entry->d_ino, type_of(entry->d_type))) return {};
+    }
+  }
+}
+
+// The names of what is ours; nothing if something else stands there.
+Result<std::optional<std::vector<std::string>>> only_ours(Disk& disk, int directory) {
+  std::optional<std::vector<std::string>> ours(std::in_place);
+  KMSFS_TRY(for_each_entry(disk, directory, [&](std::string_view name, ino_t, mode_t) {
+    if (!Volume::is_internal(name)) {
+      ours.reset();
+      return false;
+    }
+    ours->emplace_back(name);
+    return true;
+  }));
+  return ours;
+}
+
 }  // namespace
 
 DirectoryFiles::DirectoryFiles(Disk& disk, const Volume& volume)
-    : disk_(disk),
-      volume_(volume),
-      temporary_prefix_(kTemporaryPrefix + Id<struct MountTag>::random().hex().substr(0, 16) + ".") {}
+    : disk_(disk), volume_(volume), is_root_(::geteuid() == 0) {}
 
 Result<std::vector<RawEntry>> DirectoryFiles::list(int directory) const {
-  auto fd = disk_.open_at(directory, ".", O_RDONLY | O_DIRECTORY);
-  if (!fd) return std::move(fd).error();
-  const DirectoryStream stream(::fdopendir(fd->get()), &::closedir);
-  if (!stream) return Error::from_errno(errno);
-  (void)fd->release();
   std::vector<RawEntry> entries;
-  for (;;) {
-    errno = 0;
-    const dirent* entry = ::readdir(stream.get());
-    if (entry == nullptr) break;
-    const std::string_view name(entry->d_name);
-    if (name == "." || name == "..") continue;
-    entries.push_back({std::string(name), entry->d_ino, type_of(entry->d_type)});
-  }
-  if (errno != 0) return Error::from_errno(errno);
+  KMSFS_TRY(for_each_entry(disk_, directory, [&](std::string_view name, ino_t inode, mode_t type) {
+    entries.push_back({std::string(name), inode, type});
+    return true;
+  }));
   return entries;
 }
 
-Result<bool> DirectoryFiles::is_empty(int directory) const {
-  const OwnerAccess access(disk_, directory);
-  auto entries = list(directory);
-  if (!entries) return std::move(entries).error();
-  for (const RawEntry& entry : *entries) {
-    if (starts_with(entry.stored_name, kTemporaryPrefix)) remove_leftover(directory, entry.stored_name);
-    if (!Volume::is_internal(entry.stored_name)) return false;
-  }
-  return true;
-}
-
-Result<Bytes> DirectoryFiles::read_small_file(int directory, const std::string& name) const {
-  auto fd = disk_.open_at(directory, name, O_RDONLY);
-  if (!fd) return std::move(fd).error();
-  auto attributes = disk_.stat(fd->get());
-  if (!attributes) return std::move(attributes).error();
-  if (!S_ISREG(attributes->st_mode)) return error(Kind::kCorrupt, name + " is not a file");
-  Bytes content(kSmallFileLimit);
-  auto size = disk_.read_at(fd->get(), 0, content);
-  if (!size) return std::move(size).error();
-  content.resize(*size);
-  return content;
-}
-
-Result<void> DirectoryFiles::write_small_file(int directory, const std::string& name,
-                                              ByteView content) const {
-  auto fd = disk_.open_at(directory, name, O_WRONLY | O_CREAT | O_EXCL, 0444);
-  if (!fd && fd.error().kind == Kind::kExists) {
-    KMSFS_TRY(disk_.unlink_at(directory, name, 0));
-    fd = disk_.open_at(directory, name, O_WRONLY | O_CREAT | O_EXCL, 0444);
-  }
-  if (!fd) return std::move(fd).error();
-  KMSFS_TRY(disk_.write_at(fd->get(), 0, content));
-  KMSFS_TRY(disk_.sync(fd->get()));
-  auto entries = disk_.open_at(directory, ".", O_RDONLY | O_DIRECTORY);
-  if (!entries) return std::move(entries).error();
-  return disk_.sync(entries->get());
-}
-
 Result<DirectoryId> DirectoryFiles::read_id(int directory) const {
-  auto content = read_small_file(directory, kDirectoryIdFile);
-  if (!content) {
-    if (content.error().kind != Kind::kNotFound && content.error().system_errno != ELOOP &&
-        content.error().system_errno != ENXIO) {
-      return std::move(content).error();
-    }
-    return error(Kind::kCorrupt, "a directory has lost its .kmsfs-dir");
-  }
-  return volume_.open_directory_id(*content);
+  auto target = disk_.read_link_at(directory, kDirectoryIdLink);
+  if (target) return volume_.open_directory_id(*target);
+  if (target.error().system_errno == EINVAL) return error(Kind::kCorrupt, "the .kmsfs-dir is not a link");
+  if (target.error().kind != Kind::kNotFound) return std::move(target).error();
+  const OwnerAccess access(disk_, directory, is_root_);
+  auto ours = only_ours(disk_, directory);
+  if (!ours) return std::move(ours).error();
+  if (*ours) return error(Kind::kNotFound, "a directory has no .kmsfs-dir yet");
+  // Somebody may have made the id, and an entry, between the two looks.
+  target = disk_.read_link_at(directory, kDirectoryIdLink);
+  if (target) return volume_.open_directory_id(*target);
+  return error(Kind::kCorrupt, "a directory has lost its .kmsfs-dir");
 }
 
-Result<void> DirectoryFiles::write_id(int directory, const DirectoryId& id) const {
-  return write_small_file(directory, kDirectoryIdFile, volume_.seal_directory_id(id));
+Result<DirectoryId> DirectoryFiles::make_id(int directory) const {
+  const OwnerAccess access(disk_, directory, is_root_);
+  const DirectoryId id = DirectoryId::random();
+  auto made = disk_.symlink_at(volume_.seal_directory_id(id), directory, kDirectoryIdLink);
+  if (made) return id;
+  if (made.error().kind != Kind::kExists) return std::move(made).error();
+  return read_id(directory);
 }
 
 Result<std::string> DirectoryFiles::plain_name(int directory, const DirectoryId& id,
                                                const std::string& stored_name) const {
   if (!Volume::is_long(stored_name)) return volume_.decrypt_name(id, stored_name, {});
-  auto side = read_small_file(directory, Volume::side_file_of(stored_name));
-  if (!side) return error(Kind::kCorrupt, "the side file of a long name cannot be read");
-  return volume_.decrypt_name(id, stored_name, as_text(*side));
+  auto target = disk_.read_link_at(directory, Volume::side_link_of(stored_name));
+  if (!target) return error(Kind::kCorrupt, "the side link of a long name cannot be read");
+  return volume_.decrypt_name(id, stored_name, *target);
 }
 
-Result<bool> DirectoryFiles::make_side_file(int directory, const StoredName& name) const {
-  if (name.side_file.empty()) return false;
-  // One without an entry may have been left by a crash, and only partly written.
-  if (auto there = read_small_file(directory, name.side_file); there && as_text(*there) == name.side_content)
-    return false;
-  KMSFS_TRY(write_small_file(directory, name.side_file, as_bytes(name.side_content)));
+Result<bool> DirectoryFiles::make_side_link(int directory, const StoredName& name) const {
+  if (name.side_link.empty()) return false;
+  auto made = disk_.symlink_at(name.side_target, directory, name.side_link);
+  if (!made && made.error().kind == Kind::kExists) {
+    auto there = disk_.read_link_at(directory, name.side_link);
+    if (there && *there == name.side_target) return false;
+    KMSFS_TRY(disk_.unlink_at(directory, name.side_link, 0));  // damaged
+    made = disk_.symlink_at(name.side_target, directory, name.side_link);
+  }
+  if (!made) return std::move(made).error();
   return true;
 }
 
-void DirectoryFiles::remove_side_file(int directory, const std::string& stored_name) const {
+void DirectoryFiles::remove_side_link(int directory, const std::string& stored_name) const {
   // One that stays behind is an orphan, which harms nothing and goes with its directory.
   if (Volume::is_long(stored_name))
-    (void)disk_.unlink_at(directory, Volume::side_file_of(stored_name), 0).ok();
+    (void)disk_.unlink_at(directory, Volume::side_link_of(stored_name), 0).ok();
 }
 
-std::string DirectoryFiles::temporary_name() const {
-  return temporary_prefix_ + Id<struct TemporaryTag>::random().hex().substr(0, 16);
-}
-
-Result<void> DirectoryFiles::empty(int directory) const {
-  auto entries = list(directory);
-  if (!entries) return std::move(entries).error();
-  for (const RawEntry& entry : *entries) {
-    if (!Volume::is_internal(entry.stored_name)) return Error::from_errno(ENOTEMPTY);
+Result<void> DirectoryFiles::vacate(int directory, const std::optional<DirectoryId>& known,
+                                    const std::function<Result<void>()>& go) const {
+  const OwnerAccess access(disk_, directory, is_root_);
+  auto ours = only_ours(disk_, directory);
+  if (!ours) return std::move(ours).error();
+  if (!*ours) return Error::from_errno(ENOTEMPTY);
+  const auto target = known ? Result<std::string>(volume_.seal_directory_id(*known))
+                            : disk_.read_link_at(directory, kDirectoryIdLink);
+  Result<void> done;
+  for (const std::string& name : **ours) {
+    if (done) done = disk_.unlink_at(directory, name, 0);
   }
-  for (const RawEntry& entry : *entries) {
-    if (entry.stored_name == kDirectoryIdFile) continue;
-    const bool temporary = starts_with(entry.stored_name, kTemporaryPrefix);
-    KMSFS_TRY(temporary ? remove(directory, entry.stored_name)
-                        : disk_.unlink_at(directory, entry.stored_name, 0));
-  }
-  auto gone = disk_.unlink_at(directory, kDirectoryIdFile, 0);
-  if (!gone && gone.error().kind != Kind::kNotFound) return gone;
-  return {};
-}
-
-Result<void> DirectoryFiles::remove(int parent, const std::string& stored_name) const {
-  auto directory = disk_.open_at(parent, stored_name, O_PATH | O_DIRECTORY);
-  if (!directory) return std::move(directory).error();
-  auto is_ours = is_empty(directory->get());
-  if (!is_ours) return std::move(is_ours).error();
-  if (!*is_ours) return Error::from_errno(ENOTEMPTY);
-
-  std::string name = stored_name;
-  if (!starts_with(stored_name, kTemporaryPrefix)) {
-    name = temporary_name();
-    KMSFS_TRY(disk_.rename_at(parent, stored_name, parent, name, RENAME_NOREPLACE));
-  }
-  const OwnerAccess access(disk_, directory->get());
-  auto id = read_id(directory->get());
-  auto removed = empty(directory->get());
-  if (removed) removed = disk_.unlink_at(parent, name, AT_REMOVEDIR);
-  if (removed || name == stored_name) return removed;
-  // Something stands in it that was not there before: nothing may be lost, so it comes back as it was.
-  if (id) KMSFS_TRY(write_id(directory->get(), *id));
-  KMSFS_TRY(disk_.rename_at(parent, name, parent, stored_name, RENAME_NOREPLACE));
-  return removed;
-}
-
-void DirectoryFiles::remove_leftover(int parent, const std::string& stored_name) const {
-  if (!starts_with(stored_name, kTemporaryPrefix) || starts_with(stored_name, temporary_prefix_)) return;
-  (void)remove(parent, stored_name).ok();  // found again, and tried again, at the next listing
+  if (!done && done.error().system_errno == EISDIR) done = Error::from_errno(ENOTEMPTY);  // planted
+  if (done) done = go();
+  // If something came to stand in it meanwhile, that needs the id.
+  if (!done && target) (void)disk_.symlink_at(*target, directory, kDirectoryIdLink).ok();
+  return done;
 }
 
 }  // namespace kmsfs

@@ -1,11 +1,13 @@
-// What kmsfs itself keeps in a backing directory: the file with its id, side files of long names, temporary
-// directories.
+// What kmsfs itself keeps in a backing directory: its id, and the full forms of long names. Both are targets
+// of symbolic links, which are there whole or not at all and have no content to sync.
 //
-// Order that makes a crash harmless: an id is durable before its directory has a name; a side file is durable
-// before its entry, and goes after it; a directory that is removed first gets a temporary name, and then
-// loses its files, the id last. Threads: any; who changes entries holds the directory's lock.
+// Order that makes a crash harmless: a side link comes before its entry, and goes after it; an id comes after
+// its directory, and goes when nothing else stands there. So a directory with neither id nor entries is an
+// empty one, and gets an id when it is needed. Threads: any; who changes entries holds the directory's lock.
 #pragma once
 
+#include <functional>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -27,34 +29,28 @@ class DirectoryFiles {
 
   // All entries, ours included, without "." and "..". `directory` may be an O_PATH descriptor.
   Result<std::vector<RawEntry>> list(int directory) const;
-  // Only what is ours stands in it; leftovers of directories are removed on the way.
-  Result<bool> is_empty(int directory) const;
 
+  // kNotFound: it has none, as nothing stands in it. kCorrupt: it has lost it, or has a wrong one.
   Result<DirectoryId> read_id(int directory) const;
-  Result<void> write_id(int directory, const DirectoryId& id) const;  // durable; replaces what was there
+  // For one that has none: a new one, or that which somebody else made meanwhile.
+  Result<DirectoryId> make_id(int directory) const;
 
   // The name that an entry decrypts to; kCorrupt if it is no name of this directory.
   Result<std::string> plain_name(int directory, const DirectoryId& id, const std::string& stored_name) const;
   // True if it was made, false if it stood there. Nothing is made for short names.
-  Result<bool> make_side_file(int directory, const StoredName& name) const;
-  void remove_side_file(int directory, const std::string& stored_name) const;
+  Result<bool> make_side_link(int directory, const StoredName& name) const;
+  void remove_side_link(int directory, const std::string& stored_name) const;
 
-  std::string temporary_name() const;
-  // Takes the directory at `stored_name` away, with what is ours in it. kSystem/ENOTEMPTY: it stands as it
-  // stood.
-  Result<void> remove(int parent, const std::string& stored_name) const;
-  // A temporary directory that a crash left. Those of this mount, and any with something in it, are left
-  // alone.
-  void remove_leftover(int parent, const std::string& stored_name) const;
+  // Takes what is ours out of a directory in which nothing else stands, and does `go`: rmdir, or a rename
+  // over it. If that fails, the directory is as it was. kSystem/ENOTEMPTY: something stands in it. `known`:
+  // its id, if somebody read it.
+  Result<void> vacate(int directory, const std::optional<DirectoryId>& known,
+                      const std::function<Result<void>()>& go) const;
 
  private:
-  Result<Bytes> read_small_file(int directory, const std::string& name) const;
-  Result<void> write_small_file(int directory, const std::string& name, ByteView content) const;
-  Result<void> empty(int directory) const;
-
   Disk& disk_;
   const Volume& volume_;
-  const std::string temporary_prefix_;  // with a token of this mount
+  const bool is_root_;  // whom no mode keeps out
 };
 
 }  // namespace kmsfs

@@ -1,7 +1,9 @@
 #include "fs/disk.h"
 
 #include <fcntl.h>
+#include <linux/magic.h>
 #include <sys/stat.h>
+#include <sys/vfs.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
@@ -133,9 +135,11 @@ Result<void> RealDisk::symlink_at(const std::string& target, int directory, cons
   return done(::symlinkat(target.c_str(), directory, name.c_str()));
 }
 
-Result<std::string> RealDisk::read_link(int path_fd) {
+Result<std::string> RealDisk::read_link(int path_fd) { return read_link_at(path_fd, {}); }
+
+Result<std::string> RealDisk::read_link_at(int directory, const std::string& name) {
   std::array<char, 4097> target;  // longer than any target that Linux makes
-  const ssize_t size = ::readlinkat(path_fd, "", target.data(), target.size());
+  const ssize_t size = ::readlinkat(directory, name.c_str(), target.data(), target.size());
   if (size < 0) return last_error();
   return std::string(target.data(), static_cast<std::size_t>(size));
 }
@@ -177,6 +181,14 @@ Result<struct statvfs> RealDisk::stat_file_system(int fd) {
   struct statvfs figures {};
   if (retried([&] { return ::fstatvfs(fd, &figures); }) < 0) return last_error();
   return figures;
+}
+
+bool RealDisk::keeps_order_of_names(int fd) {
+  struct statfs figures {};
+  if (retried([&] { return ::fstatfs(fd, &figures); }) < 0) return false;
+  // One journal that everything goes through; of tmpfs a crash leaves nothing.
+  return figures.f_type == EXT4_SUPER_MAGIC || figures.f_type == XFS_SUPER_MAGIC ||
+         figures.f_type == TMPFS_MAGIC;
 }
 
 Result<void> RealDisk::change_mode(int fd, mode_t mode) { return done(::chmod(ProcPath(fd).c_str(), mode)); }

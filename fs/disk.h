@@ -44,6 +44,7 @@ class Disk {
   virtual Result<void> make_node_at(int directory, const std::string& name, mode_t mode, dev_t device) = 0;
   virtual Result<void> symlink_at(const std::string& target, int directory, const std::string& name) = 0;
   virtual Result<std::string> read_link(int path_fd) = 0;  // of an O_PATH descriptor
+  virtual Result<std::string> read_link_at(int directory, const std::string& name) = 0;
   virtual Result<void> link_at(int path_fd, int directory,
                                const std::string& name) = 0;  // what path_fd names
   virtual Result<void> unlink_at(int directory, const std::string& name,
@@ -56,6 +57,9 @@ class Disk {
   virtual Result<struct stat> stat_at(int directory, const std::string& name) = 0;
   virtual Result<std::optional<timespec>> birth_time(int fd) = 0;  // nullopt where the file system keeps none
   virtual Result<struct statvfs> stat_file_system(int fd) = 0;
+  // Names become durable in the order in which they were made: docs/FORMAT.md, "Order of names". False if not
+  // known.
+  virtual bool keeps_order_of_names(int fd) = 0;
   virtual Result<void> change_mode(int fd, mode_t mode) = 0;
   virtual Result<void> change_owner(int fd, uid_t uid, gid_t gid) = 0;
   virtual Result<void> change_times(int fd, const timespec (&times)[2]) = 0;  // as utimensat(2)
@@ -81,6 +85,7 @@ class RealDisk final : public Disk {
   Result<void> make_node_at(int directory, const std::string& name, mode_t mode, dev_t device) override;
   Result<void> symlink_at(const std::string& target, int directory, const std::string& name) override;
   Result<std::string> read_link(int path_fd) override;
+  Result<std::string> read_link_at(int directory, const std::string& name) override;
   Result<void> link_at(int path_fd, int directory, const std::string& name) override;
   Result<void> unlink_at(int directory, const std::string& name, int flags) override;
   Result<void> rename_at(int from, const std::string& old_name, int to, const std::string& new_name,
@@ -89,6 +94,7 @@ class RealDisk final : public Disk {
   Result<struct stat> stat_at(int directory, const std::string& name) override;
   Result<std::optional<timespec>> birth_time(int fd) override;
   Result<struct statvfs> stat_file_system(int fd) override;
+  bool keeps_order_of_names(int fd) override;
   Result<void> change_mode(int fd, mode_t mode) override;
   Result<void> change_owner(int fd, uid_t uid, gid_t gid) override;
   Result<void> change_times(int fd, const timespec (&times)[2]) override;

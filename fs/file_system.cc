@@ -56,6 +56,7 @@ Result<std::unique_ptr<FileSystem>> FileSystem::make(Disk& disk, UniqueFd backin
   ::umask(0);
   auto state = std::make_unique<State>(disk, volume, keys, clock, std::move(logger), options);
   State& inside = *state;
+  inside.keeps_order = disk.keeps_order_of_names(backing.get());
   auto root = inside.nodes.add_root(*attributes, std::move(backing));
   auto id = inside.directory_id({root, inside.nodes.descriptor(*root)});
   if (!id) return std::move(id).error().during("the root of the volume");

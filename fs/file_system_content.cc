@@ -150,6 +150,7 @@ Result<void> FileSystem::sync(NodeId id, HandleId, bool data_only) {
   State& s = *state_;
   auto node = s.regular(id);
   if (!node) return std::move(node).error();
+  KMSFS_TRY(s.make_way_durable(**node));
   return s.observed(s.content_of(*node).sync(data_only));
 }
 

@@ -70,11 +70,11 @@ Result<Created> FileSystem::State::create_new(const Parent& in, const StoredName
   auto key = observed(new_keys.take());
   if (!key) return std::move(key).error();
   std::lock_guard lock(in.entries());
-  auto side_file_made = files.make_side_file(in.fd(), stored);
-  if (!side_file_made) return std::move(side_file_made).error();
+  auto side_link_made = make_side_link(in, stored);
+  if (!side_link_made) return std::move(side_link_made).error();
   auto made = observed(make_file(in.fd(), stored.entry, O_CREAT | O_EXCL, mode, caller, std::move(*key)));
   if (!made) {
-    if (*side_file_made) files.remove_side_file(in.fd(), stored.entry);
+    if (*side_link_made) files.remove_side_link(in.fd(), stored.entry);
     return std::move(made).error();
   }
   const NodePtr node = nodes.look_up(made->backing, in.node, stored.entry);
@@ -132,10 +132,10 @@ Result<Entry> FileSystem::State::make_entry(
   auto stored = observed(name_to_make(*in, name));
   if (!stored) return std::move(stored).error();
   std::lock_guard lock(in->entries());
-  // A name that is taken says so, before a side file is written for it.
+  // A name that is taken says so, before a side link is written for it.
   if (disk.stat_at(in->fd(), stored->entry)) return errno_error(EEXIST);
-  auto side_file_made = files.make_side_file(in->fd(), *stored);
-  if (!side_file_made) return std::move(side_file_made).error();
+  auto side_link_made = make_side_link(*in, *stored);
+  if (!side_link_made) return std::move(side_link_made).error();
   Result<void> made;
   {
     const CallerIdentity identity(caller, options.as_caller);
@@ -145,13 +145,12 @@ Result<Entry> FileSystem::State::make_entry(
   auto attributes =
       made ? disk.stat_at(in->fd(), stored->entry) : Result<struct stat>(std::move(made).error());
   if (!attributes) {
-    if (*side_file_made) files.remove_side_file(in->fd(), stored->entry);
+    if (*side_link_made) files.remove_side_link(in->fd(), stored->entry);
     return std::move(attributes).error();
   }
   return entry(nodes.look_up(*attributes, in->node, stored->entry), *attributes);
 }
 
-// Built under a temporary name, so that no directory that can be reached lacks its id.
 Result<Entry> FileSystem::make_directory(NodeId parent, std::string_view name, mode_t mode,
                                          const Caller& caller) {
   State& s = *state_;
@@ -160,52 +159,35 @@ Result<Entry> FileSystem::make_directory(NodeId parent, std::string_view name, m
   if (!in) return std::move(in).error();
   auto stored = s.observed(s.name_to_make(*in, name));
   if (!stored) return std::move(stored).error();
-  if (s.disk.stat_at(in->fd(), stored->entry)) return errno_error(EEXIST);
-
-  const std::string temporary = s.files.temporary_name();
+  std::lock_guard lock(in->entries());
+  auto side_link_made = s.make_side_link(*in, *stored);
+  if (!side_link_made) return std::move(side_link_made).error();
+  Result<void> made;
   {
     const CallerIdentity identity(caller, s.options.as_caller);
-    KMSFS_TRY(identity.assumed());
-    KMSFS_TRY(s.disk.make_directory_at(in->fd(), temporary, mode & 07777));
+    made = identity.assumed();
+    if (made) made = s.disk.make_directory_at(in->fd(), stored->entry, mode & 07777);
   }
-  const DirectoryId id = DirectoryId::random();
-  auto made = s.furnish_directory(in->fd(), temporary, id);
-  if (made) {
-    std::lock_guard lock(in->entries());
-    auto named = s.name_directory(*in, temporary, *stored);
-    if (named) {
-      const NodePtr node = s.nodes.look_up(*made, in->node, stored->entry);
-      node->directory->id.with([&](auto& known) { known = id; });
-      return s.entry(node, *made);
-    }
-    made = std::move(named).error();
-  }
-  (void)s.files.remove(in->fd(), temporary).ok();  // what stays is found, and removed, after the next mount
-  return std::move(made).error();
+  auto furnished = made ? s.furnish_directory(*in, stored->entry) : Result<Entry>(std::move(made).error());
+  if (furnished) return furnished;
+  // Of one that stays, because nothing else can be done either, the id is made when it is needed.
+  if (made) (void)s.disk.unlink_at(in->fd(), stored->entry, AT_REMOVEDIR).ok();
+  if (*side_link_made) s.files.remove_side_link(in->fd(), stored->entry);
+  return furnished;
 }
 
 // Gives a new directory its id. Its mode may keep even its owner out, so it is widened meanwhile.
-Result<struct stat> FileSystem::State::furnish_directory(int parent_fd, const std::string& name,
-                                                         const DirectoryId& id) const {
-  auto directory = disk.open_at(parent_fd, name, O_PATH | O_DIRECTORY);
-  if (!directory) return std::move(directory).error();
-  auto attributes = disk.stat(directory->get());
-  if (!attributes) return attributes;
-  const mode_t mode = attributes->st_mode & 07777;
-  const bool widen = (mode & S_IRWXU) != S_IRWXU && ::geteuid() != 0;
-  if (widen) KMSFS_TRY(disk.change_mode(directory->get(), mode | S_IRWXU));
-  KMSFS_TRY(files.write_id(directory->get(), id));
-  if (widen) KMSFS_TRY(disk.change_mode(directory->get(), mode));
-  return disk.stat(directory->get());
-}
-
-Result<void> FileSystem::State::name_directory(const Parent& in, const std::string& temporary,
-                                               const StoredName& stored) const {
-  auto side_file_made = files.make_side_file(in.fd(), stored);
-  if (!side_file_made) return std::move(side_file_made).error();
-  auto named = disk.rename_at(in.fd(), temporary, in.fd(), stored.entry, RENAME_NOREPLACE);
-  if (!named && *side_file_made) files.remove_side_file(in.fd(), stored.entry);
-  return named;
+Result<Entry> FileSystem::State::furnish_directory(const Parent& in, const std::string& stored_name) {
+  auto path = disk.open_at(in.fd(), stored_name, O_PATH | O_DIRECTORY);
+  if (!path) return std::move(path).error();
+  auto id = files.make_id(path->get());
+  if (!id) return std::move(id).error();
+  auto attributes = disk.stat(path->get());
+  if (!attributes) return std::move(attributes).error();
+  const NodePtr node = nodes.look_up(*attributes, in.node, stored_name);
+  node->directory->id.with([&](auto& known) { known = *id; });
+  nodes.keep_descriptor(*node, std::make_shared<const UniqueFd>(std::move(*path)));
+  return entry(node, *attributes);
 }
 
 Result<Entry> FileSystem::make_link(NodeId id, NodeId parent_id, std::string_view name, const Caller&) {
@@ -220,13 +202,14 @@ Result<Entry> FileSystem::make_link(NodeId id, NodeId parent_id, std::string_vie
   if (!stored) return std::move(stored).error();
   auto path = s.path_descriptor(*node);
   if (!path) return std::move(path).error();
+  KMSFS_TRY(s.make_links_durable(parent->node));
   std::lock_guard lock(parent->entries());
   if (s.disk.stat_at(parent->fd(), stored->entry)) return errno_error(EEXIST);
-  auto side_file_made = s.files.make_side_file(parent->fd(), *stored);
-  if (!side_file_made) return std::move(side_file_made).error();
+  auto side_link_made = s.make_side_link_first(*parent, *stored);
+  if (!side_link_made) return std::move(side_link_made).error();
   auto linked = s.disk.link_at((*path)->get(), parent->fd(), stored->entry);
   if (!linked) {
-    if (*side_file_made) s.files.remove_side_file(parent->fd(), stored->entry);
+    if (*side_link_made) s.files.remove_side_link(parent->fd(), stored->entry);
     return std::move(linked).error();
   }
   auto attributes = s.disk.stat((*path)->get());

@@ -25,9 +25,8 @@ Result<void> FileSystem::sync_directory(NodeId id) {
   State& s = *state_;
   auto parent = s.parent(id);
   if (!parent) return std::move(parent).error();
-  auto fd = s.disk.open_at(parent->fd(), ".", O_RDONLY | O_DIRECTORY);
-  if (!fd) return std::move(fd).error();
-  return s.disk.sync(fd->get());
+  KMSFS_TRY(s.make_way_durable(*parent->node));
+  return s.sync_names(*parent);
 }
 
 Result<void> FileSystem::State::take_listing(const Parent& in, DirectoryStream& stream) const {
@@ -36,9 +35,6 @@ Result<void> FileSystem::State::take_listing(const Parent& in, DirectoryStream& 
   stream.entries.clear();
   stream.entries.reserve(entries->size());
   for (RawEntry& entry : *entries) {
-    if (!options.read_only && entry.stored_name.starts_with(kTemporaryPrefix)) {
-      files.remove_leftover(in.fd(), entry.stored_name);
-    }
     if (!Volume::is_internal(entry.stored_name)) stream.entries.push_back(std::move(entry));
   }
   stream.taken = true;
@@ -85,6 +81,7 @@ Result<void> FileSystem::read_directory(NodeId id, HandleId handle_id, std::uint
   for (; offset < kDots; ++offset) {
     if (!sink({dots[offset].first, dots[offset].second, S_IFDIR, offset + 1, nullptr})) return {};
   }
+  if (offset - kDots >= stream.entries.size()) return {};
   const auto directory = s.directory_id(*parent);
   for (; offset - kDots < stream.entries.size(); ++offset) {
     auto listed = s.read_entry(*parent, directory, stream.entries[offset - kDots], plus);

@@ -10,6 +10,11 @@ Result<DirectoryId> FileSystem::State::directory_id(const Parent& parent) const 
   auto& known = parent.node->directory->id;
   if (auto id = known.with([](auto& kept) { return kept; })) return *id;
   auto id = files.read_id(parent.fd());
+  if (!id && id.error().kind == Kind::kNotFound) {
+    if (options.read_only) return errno_error(ENOENT);
+    id = files.make_id(parent.fd());
+    if (id) ++parent.node->directory->links_made;
+  }
   if (id) known.with([&](auto& kept) { kept = *id; });
   return id;
 }

@@ -27,7 +27,7 @@ Result<void> FileSystem::unlink(NodeId parent_id, std::string_view name) {
   }
   KMSFS_TRY(s.disk.unlink_at(parent->fd(), stored->entry, 0));
   if (node != nullptr) s.nodes.remove_place(*node, place, std::move(kept));
-  s.files.remove_side_file(parent->fd(), stored->entry);
+  s.files.remove_side_link(parent->fd(), stored->entry);
   return {};
 }
 
@@ -41,6 +41,17 @@ Result<NodePtr> FileSystem::State::directory_at(const Parent& in, const std::str
   return nodes.find(attributes->st_dev, attributes->st_ino);
 }
 
+// To the disk no directory is empty, for its id stands in it: that goes before `go` takes the directory away.
+Result<void> FileSystem::State::vacate(const Place& place, int parent_fd, const Node* node,
+                                       const Descriptor& known, const std::function<Result<void>()>& go) {
+  if (node != nullptr && known != nullptr) {
+    return files.vacate(known->get(), node->directory->id.with([](auto& id) { return id; }), go);
+  }
+  auto opened = disk.open_at(parent_fd, place.stored_name, O_PATH | O_DIRECTORY);
+  if (!opened) return std::move(opened).error();
+  return files.vacate(opened->get(), {}, go);
+}
+
 Result<void> FileSystem::State::remove_directory_at(const Parent& in, const std::string& stored_name,
                                                     const NodePtr& node) {
   const Place place{in.node, stored_name};
@@ -50,9 +61,10 @@ Result<void> FileSystem::State::remove_directory_at(const Parent& in, const std:
     if (!descriptor) return std::move(descriptor).error();
     kept = std::move(*descriptor);
   }
-  KMSFS_TRY(files.remove(in.fd(), stored_name));
+  KMSFS_TRY(vacate(place, in.fd(), node.get(), kept,
+                   [&] { return disk.unlink_at(in.fd(), stored_name, AT_REMOVEDIR); }));
   if (node != nullptr) nodes.remove_place(*node, place, std::move(kept));
-  files.remove_side_file(in.fd(), stored_name);
+  files.remove_side_link(in.fd(), stored_name);
   return {};
 }
 
@@ -75,8 +87,8 @@ Result<void> FileSystem::remove_directory(NodeId parent_id, std::string_view nam
     auto attributes = s.disk.stat_at(parent->fd(), stored->entry);
     if (!attributes) return std::move(attributes).error();
     if (!S_ISDIR(attributes->st_mode)) return errno_error(ENOTDIR);
-    auto again = s.directory_at(*parent, stored->entry);
-    if (again && *again == *node) return s.remove_directory_at(*parent, stored->entry, *node);
+    const bool same = s.nodes.find(attributes->st_dev, attributes->st_ino) == *node;
+    if (same) return s.remove_directory_at(*parent, stored->entry, *node);
   }
   return error(Kind::kBusy, "a directory is replaced too fast to be removed");
 }
@@ -90,7 +102,6 @@ struct FileSystem::State::Rename {
   unsigned flags;
   struct stat source {};
   std::optional<struct stat> target;
-  NodePtr target_directory;  // locked, if somebody knows it
 
   Place old_place() const { return {from.node, old_name.entry}; }
   Place new_place() const { return {to.node, new_name.entry}; }
@@ -114,9 +125,13 @@ Result<void> FileSystem::rename(NodeId parent_id, std::string_view name, NodeId 
   auto new_stored = s.observed(s.name_to_make(*to, new_name));
   if (!new_stored) return std::move(new_stored).error();
   // An exchange would give the unreadable name to the other file, and nobody could read that either.
-  if ((flags & RENAME_EXCHANGE) != 0 && old_stored->side_content.empty() &&
+  if ((flags & RENAME_EXCHANGE) != 0 && old_stored->side_target.empty() &&
       s.is_unreadable(*from, old_stored->entry)) {
     return errno_error(EINVAL);
+  }
+  if (from->node != to->node) {
+    KMSFS_TRY(s.make_links_durable(to->node));
+    if ((flags & RENAME_EXCHANGE) != 0) KMSFS_TRY(s.make_links_durable(from->node));
   }
   constexpr int kAttempts = 16;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
@@ -127,7 +142,7 @@ Result<void> FileSystem::rename(NodeId parent_id, std::string_view name, NodeId 
     const EntryLocks locks(std::move(locked));
     auto again = s.directory_at(*to, new_stored->entry);
     if (!again || *again != *node) continue;
-    State::Rename rename{*from, *to, *old_stored, *new_stored, flags, {}, {}, *node};
+    State::Rename rename{*from, *to, *old_stored, *new_stored, flags, {}, {}};
     return s.rename_locked(rename);
   }
   return error(Kind::kBusy, "a name is taken by other directories too fast to be given");
@@ -146,9 +161,9 @@ Result<void> FileSystem::State::rename_locked(Rename& rename) {
   if (rename.same_file()) return {};
   if (rename.target && S_ISDIR(rename.target->st_mode)) {
     if (!S_ISDIR(rename.source.st_mode)) return errno_error(EISDIR);
-    return replace_directory(rename);
+  } else if (rename.target && S_ISDIR(rename.source.st_mode)) {
+    return errno_error(ENOTDIR);
   }
-  if (rename.target && S_ISDIR(rename.source.st_mode)) return errno_error(ENOTDIR);
   return move(rename);
 }
 
@@ -164,27 +179,7 @@ Result<void> FileSystem::State::exchange(Rename& rename) {
   return {};
 }
 
-// Over an empty directory. To the disk it is not empty, for its id stands in it; so the two change places,
-// which keeps the new name in existence throughout, and what then stands at the old name is removed.
-Result<void> FileSystem::State::replace_directory(Rename& rename) {
-  auto directory = disk.open_at(rename.to.fd(), rename.new_name.entry, O_PATH | O_DIRECTORY);
-  if (!directory) return std::move(directory).error();
-  auto empty = files.is_empty(directory->get());
-  if (!empty) return std::move(empty).error();
-  if (!*empty) return errno_error(ENOTEMPTY);
-  KMSFS_TRY(exchange(rename));
-  auto removed = remove_directory_at(rename.from, rename.old_name.entry, rename.target_directory);
-  if (removed) return removed;
-  KMSFS_TRY(exchange_back(rename));
-  return removed;
-}
-
-Result<void> FileSystem::State::exchange_back(Rename& rename) {
-  Rename back{rename.from,     rename.to,      rename.old_name, rename.new_name,
-              RENAME_EXCHANGE, *rename.target, rename.source,   {}};
-  return exchange(back);
-}
-
+// Over an empty directory too.
 Result<void> FileSystem::State::move(Rename& rename) {
   const NodePtr source = nodes.find(rename.source.st_dev, rename.source.st_ino);
   const NodePtr target = rename.target ? nodes.find(rename.target->st_dev, rename.target->st_ino) : NodePtr();
@@ -194,17 +189,20 @@ Result<void> FileSystem::State::move(Rename& rename) {
     if (!descriptor) return std::move(descriptor).error();
     kept = std::move(*descriptor);
   }
-  auto side_file_made = files.make_side_file(rename.to.fd(), rename.new_name);
-  if (!side_file_made) return std::move(side_file_made).error();
-  auto moved =
-      disk.rename_at(rename.from.fd(), rename.old_name.entry, rename.to.fd(), rename.new_name.entry, 0);
+  auto side_link_made = make_side_link_first(rename.to, rename.new_name);
+  if (!side_link_made) return std::move(side_link_made).error();
+  const auto go = [&] {
+    return disk.rename_at(rename.from.fd(), rename.old_name.entry, rename.to.fd(), rename.new_name.entry, 0);
+  };
+  const bool over_directory = rename.target && S_ISDIR(rename.target->st_mode);
+  auto moved = over_directory ? vacate(rename.new_place(), rename.to.fd(), target.get(), kept, go) : go();
   if (!moved) {
-    if (*side_file_made && !rename.target) files.remove_side_file(rename.to.fd(), rename.new_name.entry);
+    if (*side_link_made && !rename.target) files.remove_side_link(rename.to.fd(), rename.new_name.entry);
     return moved;
   }
   if (target != nullptr) nodes.remove_place(*target, rename.new_place(), std::move(kept));
   if (source != nullptr) nodes.rename(*source, rename.old_place(), rename.new_place());
-  files.remove_side_file(rename.from.fd(), rename.old_name.entry);
+  files.remove_side_link(rename.from.fd(), rename.old_name.entry);
   return {};
 }
 

@@ -115,17 +115,25 @@ struct FileSystem::State {
   // Anything that one system call makes: links and special files.
   Result<Entry> make_entry(NodeId parent, std::string_view name, const Caller& caller,
                            const std::function<Result<void>(int, const std::string&)>& make);
-  Result<struct stat> furnish_directory(int parent_fd, const std::string& name, const DirectoryId& id) const;
-  Result<void> name_directory(const Parent& in, const std::string& temporary, const StoredName& stored) const;
+  Result<Entry> furnish_directory(const Parent& in, const std::string& stored_name);
+
+  // Order of names. Without a lock: what is ours in a directory, and above it, becomes durable, or in what
+  // leads to a node.
+  Result<void> make_links_durable(NodePtr directory);
+  Result<void> make_way_durable(const Node& node);
+  Result<void> sync_names(const Parent& in) const;
+  // With the directory locked alone: for what is new, and for what existed before.
+  Result<bool> make_side_link(const Parent& in, const StoredName& name) const;
+  Result<bool> make_side_link_first(const Parent& in, const StoredName& name) const;
 
   // Removing and renaming, with the directories locked alone.
   struct Rename;
   Result<NodePtr> directory_at(const Parent& in, const std::string& stored_name) const;
+  Result<void> vacate(const Place& place, int parent_fd, const Node* node, const Descriptor& known,
+                      const std::function<Result<void>()>& go);
   Result<void> remove_directory_at(const Parent& in, const std::string& stored_name, const NodePtr& node);
   Result<void> rename_locked(Rename& rename);
   Result<void> exchange(Rename& rename);
-  Result<void> exchange_back(Rename& rename);
-  Result<void> replace_directory(Rename& rename);
   Result<void> move(Rename& rename);
 
   // Listings.
@@ -173,6 +181,7 @@ struct FileSystem::State {
   const Logger logger;
   const Options options;
   const DirectoryFiles files;
+  bool keeps_order = false;  // of names, the disk; constant once the root is open
 
   // Lock themselves.
   NodeTable nodes;

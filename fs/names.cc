@@ -26,13 +26,13 @@ Error damaged(const char* text) { return error(Kind::kCorrupt, text); }
 
 bool is_long_entry(std::string_view entry) { return entry.starts_with(kLongEntryPrefix); }
 
-std::string side_file_of(std::string_view long_entry) {
-  assert(is_long_entry(long_entry) && "only long names have side files");
+std::string side_link_of(std::string_view long_entry) {
+  assert(is_long_entry(long_entry) && "only long names have side links");
   return kLongNamePrefix + std::string(long_entry.substr(std::string_view(kLongEntryPrefix).size()));
 }
 
 bool is_internal_entry(std::string_view entry) {
-  return entry == kVolumeDirectory || entry == kDirectoryIdFile || entry.starts_with(kLongNamePrefix) ||
+  return entry == kVolumeDirectory || entry == kDirectoryIdLink || entry.starts_with(kLongNamePrefix) ||
          entry.starts_with(kTemporaryPrefix);
 }
 
@@ -52,25 +52,25 @@ Result<StoredName> NameCipher::encrypt(const DirectoryId& directory, std::string
   StoredName stored;
   stored.entry = to_base64url(sealed);
   if (stored.entry.size() <= kMaxEntry) return stored;
-  stored.side_content = std::move(stored.entry);
-  const std::string hash = hash_of(stored.side_content);
+  stored.side_target = std::move(stored.entry);
+  const std::string hash = hash_of(stored.side_target);
   stored.entry = kLongEntryPrefix + hash;
-  stored.side_file = kLongNamePrefix + hash;
+  stored.side_link = kLongNamePrefix + hash;
   return stored;
 }
 
 Result<std::string> NameCipher::decrypt(const DirectoryId& directory, std::string_view entry,
-                                        std::string_view side_content) const {
+                                        std::string_view side_target) const {
   std::string_view full_form = entry;
   if (is_long_entry(entry)) {
-    if (side_content.size() <= kMaxEntry)
-      return damaged("the side file of a long name is missing or cut short");
-    if (side_content.size() > base64url_size(kMaxSealed))
-      return damaged("the side file of a long name is too long");
-    if (entry.substr(std::string_view(kLongEntryPrefix).size()) != hash_of(side_content)) {
-      return damaged("the side file is not that of this name");
+    if (side_target.size() <= kMaxEntry)
+      return damaged("the side link of a long name is missing or too short");
+    if (side_target.size() > base64url_size(kMaxSealed))
+      return damaged("the side link of a long name is too long");
+    if (entry.substr(std::string_view(kLongEntryPrefix).size()) != hash_of(side_target)) {
+      return damaged("the side link is not that of this name");
     }
-    full_form = side_content;
+    full_form = side_target;
   } else if (entry.size() > kMaxEntry) {
     return damaged("too long for an entry");
   }

@@ -15,24 +15,24 @@ namespace kmsfs {
 
 inline constexpr std::size_t kMaxName = 255;
 
-inline constexpr const char* kVolumeDirectory = ".kmsfs";        // in the root of the backing directory
-inline constexpr const char* kVolumeFile = "volume";             // in .kmsfs
-inline constexpr const char* kDirectoryIdFile = ".kmsfs-dir";    // in every directory
+inline constexpr const char* kVolumeDirectory = ".kmsfs";      // in the root of the backing directory
+inline constexpr const char* kVolumeFile = "volume";           // in .kmsfs
+inline constexpr const char* kDirectoryIdLink = ".kmsfs-dir";  // in every directory: a link that holds its id
 inline constexpr const char* kLongEntryPrefix = ".kmsfs-long.";  // entries with long names
-inline constexpr const char* kLongNamePrefix = ".kmsfs-name.";   // their side files
-inline constexpr const char* kTemporaryPrefix = ".kmsfs-tmp.";   // directories being made, removed when found
+inline constexpr const char* kLongNamePrefix = ".kmsfs-name.";   // their side links
+inline constexpr const char* kTemporaryPrefix = ".kmsfs-tmp.";   // .kmsfs while it is being made
 
 // What stands in the backing directory for a name.
 struct StoredName {
-  std::string entry;         // at most 255 bytes
-  std::string side_file;     // for a long name: the side file's name; empty otherwise
-  std::string side_content;  // ... and its content; it must be durable before the entry is made
+  std::string entry;        // at most 255 bytes
+  std::string side_link;    // for a long name: the side link's name; empty otherwise
+  std::string side_target;  // ... and its target; it is made before the entry
 };
 
-// An entry whose name is in a side file.
+// An entry whose name is in a side link.
 bool is_long_entry(std::string_view entry);
-std::string side_file_of(std::string_view long_entry);
-// .kmsfs, .kmsfs-dir, side files, temporary directories: no entries of users, never shown and never looked
+std::string side_link_of(std::string_view long_entry);
+// .kmsfs, .kmsfs-dir, side links: no entries of users, never shown and never looked
 // up.
 bool is_internal_entry(std::string_view entry);
 
@@ -42,10 +42,10 @@ class NameCipher {
 
   // ENAMETOOLONG past 255 bytes; kInvalid for what no entry can be called.
   Result<StoredName> encrypt(const DirectoryId& directory, std::string_view name) const;
-  // `side_content`: of the side file, for a long entry; ignored otherwise. kCorrupt for everything that
+  // `side_target`: that of the side link, for a long entry; ignored otherwise. kCorrupt for everything that
   // encrypt() would not have made.
   Result<std::string> decrypt(const DirectoryId& directory, std::string_view entry,
-                              std::string_view side_content) const;
+                              std::string_view side_target) const;
 
  private:
   explicit NameCipher(AesSiv cipher) : cipher_(std::move(cipher)) {}

@@ -46,6 +46,9 @@ struct Place {
 struct DirectoryPart {
   mutable std::shared_mutex entries;       // shared: look at the entries; alone: change them
   Guarded<std::optional<DirectoryId>> id;  // once it was read
+  // Ids and side links made in it, and how many are durable; none is known to be when the node is new.
+  std::atomic<std::uint64_t> links_made{1}, links_durable{0};
+  bool links_are_not_known_durable() const { return links_durable != links_made; }
 };
 
 struct Node {

@@ -19,6 +19,10 @@ constexpr std::string_view kTargetContext = "kmsfs symbolic link";
 constexpr std::size_t kMaxStoredTarget = 4095;  // PATH_MAX without its NUL
 constexpr std::size_t kMaxStoredAttribute = 255;
 constexpr std::size_t kOwnerSize = FileId::kSize;
+constexpr std::size_t kIdMacSize = 24;  // with it an id's target fits into an inode of ext4
+constexpr std::size_t kSealedIdSize = DirectoryId::kSize + kIdMacSize;
+
+static_assert(base64url_size(kSealedIdSize) < 60);
 
 static_assert(base64url_size(Volume::kMaxTarget + Xaes256Gcm::kOverhead) <= kMaxStoredTarget);
 static_assert(base64url_size(Volume::kMaxTarget + 1 + Xaes256Gcm::kOverhead) > kMaxStoredTarget);
@@ -110,26 +114,30 @@ Result<StoredName> Volume::encrypt_name(const DirectoryId& directory, std::strin
   return state_->names.encrypt(directory, name);
 }
 Result<std::string> Volume::decrypt_name(const DirectoryId& directory, std::string_view entry,
-                                         std::string_view side_content) const {
-  return state_->names.decrypt(directory, entry, side_content);
+                                         std::string_view side_target) const {
+  return state_->names.decrypt(directory, entry, side_target);
 }
 bool Volume::is_long(std::string_view entry) { return is_long_entry(entry); }
-std::string Volume::side_file_of(std::string_view long_entry) { return kmsfs::side_file_of(long_entry); }
+std::string Volume::side_link_of(std::string_view long_entry) { return kmsfs::side_link_of(long_entry); }
 bool Volume::is_internal(std::string_view entry) { return is_internal_entry(entry); }
 
-Bytes Volume::seal_directory_id(const DirectoryId& id) const {
+std::string Volume::seal_directory_id(const DirectoryId& id) const {
   const Sha256 mac = hmac_sha256(state_->directory_ids, id.view());
-  Bytes file(id.bytes.begin(), id.bytes.end());
-  file.insert(file.end(), mac.begin(), mac.end());
-  return file;
+  std::array<std::byte, kSealedIdSize> sealed;
+  std::copy_n(mac.begin(), kIdMacSize, std::copy(id.bytes.begin(), id.bytes.end(), sealed.begin()));
+  return to_base64url(sealed);
 }
 
-Result<DirectoryId> Volume::open_directory_id(ByteView file) const {
-  ByteReader in(file);
+Result<DirectoryId> Volume::open_directory_id(std::string_view target) const {
+  if (target.size() != base64url_size(kSealedIdSize))
+    return error(Kind::kCorrupt, "the directory id is too short or too long");
+  auto sealed = from_base64url(target);
+  if (!sealed) return error(Kind::kCorrupt, "the directory id is not written as one");
+  ByteReader in(*sealed);
   const DirectoryId id{in.take<DirectoryId::kSize>()};
-  const auto mac = in.take<sizeof(Sha256)>();
-  if (!in.complete()) return error(Kind::kCorrupt, "the directory id is cut short or too long");
-  if (!equal_in_constant_time(mac, hmac_sha256(state_->directory_ids, id.view()))) {
+  const auto mac = in.take<kIdMacSize>();
+  const Sha256 expected = hmac_sha256(state_->directory_ids, id.view());
+  if (!in.complete() || !equal_in_constant_time(mac, ByteView(expected).first(kIdMacSize))) {
     return error(Kind::kCorrupt, "the directory id does not authenticate");
   }
   return id;

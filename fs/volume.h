@@ -58,23 +58,22 @@ class Volume {
   bool allows(const std::string& key_arn) const;
 
   // Names (docs/FORMAT.md "Names"). A stored name is what stands in the backing directory. ENAMETOOLONG past
-  // 255 bytes; kInvalid for what no entry can be called. The side file must be durable before the entry is
-  // made.
+  // 255 bytes; kInvalid for what no entry can be called. The side link is made before the entry.
   using StoredName = kmsfs::StoredName;
   Result<StoredName> encrypt_name(const DirectoryId& directory, std::string_view name) const;
-  // `side_content`: of the side file, for a long name. kCorrupt if it does not decrypt to a name that can be
-  // one.
+  // `side_target`: that of the side link, for a long name. kCorrupt if it does not decrypt to a name that can
+  // be one.
   Result<std::string> decrypt_name(const DirectoryId& directory, std::string_view entry,
-                                   std::string_view side_content) const;
+                                   std::string_view side_target) const;
   static bool is_long(std::string_view entry);
-  static std::string side_file_of(std::string_view long_entry);
-  // .kmsfs, .kmsfs-dir, side files and temporary directories: no entries of users, never shown and never
+  static std::string side_link_of(std::string_view long_entry);
+  // .kmsfs, .kmsfs-dir and side links: no entries of users, never shown and never
   // looked up.
   static bool is_internal(std::string_view entry);
 
-  // Directory ids: the bytes of .kmsfs-dir.
-  Bytes seal_directory_id(const DirectoryId& id) const;
-  Result<DirectoryId> open_directory_id(ByteView file) const;
+  // Directory ids: the target of .kmsfs-dir.
+  std::string seal_directory_id(const DirectoryId& id) const;
+  Result<DirectoryId> open_directory_id(std::string_view target) const;
 
   // Symbolic links: what stands as the backing link's target. Plain targets are at most kMaxTarget bytes.
   static constexpr std::size_t kMaxTarget = 3031;

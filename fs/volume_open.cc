@@ -43,7 +43,7 @@ Result<void> check_empty(Disk& disk, int backing) {
   if (!entry) return std::move(entry).error();
   if (entry->empty()) return {};
   std::string text = "the backing directory is not empty (it holds " + *entry + ")";
-  if (entry->starts_with(kTemporaryPrefix) || *entry == kDirectoryIdFile) {
+  if (entry->starts_with(kTemporaryPrefix) || *entry == kDirectoryIdLink) {
     text += "; an init that was cut off may have left that behind";
   }
   return error(Kind::kInvalid, text + "; give an empty directory");
@@ -77,7 +77,8 @@ Result<void> write_durably(Disk& disk, int file, ByteView content) {
 }
 
 // .kmsfs appears whole, by the rename, and last: a directory that has it is a volume.
-Result<void> write_volume(Disk& disk, int backing, std::string_view volume_file, ByteView root_directory_id) {
+Result<void> write_volume(Disk& disk, int backing, std::string_view volume_file,
+                          const std::string& root_directory_id) {
   const std::string temporary = kTemporaryPrefix + Id<struct TemporaryTag>::random().hex();
   KMSFS_TRY(disk.make_directory_at(backing, temporary, 0755));
   Undo undo_directory(disk, backing, temporary, AT_REMOVEDIR);
@@ -89,10 +90,8 @@ Result<void> write_volume(Disk& disk, int backing, std::string_view volume_file,
   KMSFS_TRY(write_durably(disk, file->get(), as_bytes(volume_file)));
   KMSFS_TRY(disk.sync(directory->get()));
 
-  auto id_file = disk.open_at(backing, kDirectoryIdFile, kNewFile, 0644);
-  if (!id_file) return std::move(id_file).error();
-  Undo undo_id_file(disk, backing, kDirectoryIdFile, 0);
-  KMSFS_TRY(write_durably(disk, id_file->get(), root_directory_id));
+  KMSFS_TRY(disk.symlink_at(root_directory_id, backing, kDirectoryIdLink));
+  Undo undo_id(disk, backing, kDirectoryIdLink, 0);
   KMSFS_TRY(disk.sync(backing));
 
   KMSFS_TRY(disk.rename_at(backing, temporary, backing, kVolumeDirectory, RENAME_NOREPLACE));
@@ -100,7 +99,7 @@ Result<void> write_volume(Disk& disk, int backing, std::string_view volume_file,
   KMSFS_TRY(disk.sync(backing));
   undo_directory.keep();
   undo_volume_file.keep();
-  undo_id_file.keep();
+  undo_id.keep();
   return {};
 }
 
@@ -166,7 +165,7 @@ Result<std::unique_ptr<Volume>> Volume::create(Disk& disk, int backing, Kms& kms
   if (!text) return std::move(text).error();
   auto volume = make(std::move(parameters), generated->key.reveal());
   if (!volume) return volume;
-  const Bytes root_directory_id = (*volume)->seal_directory_id(DirectoryId::random());
+  const std::string root_directory_id = (*volume)->seal_directory_id(DirectoryId::random());
   if (auto written = write_volume(disk, backing, *text, root_directory_id); !written) {
     return std::move(written).error().during("writing the volume");
   }

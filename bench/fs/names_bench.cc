@@ -30,7 +30,7 @@ void decrypt_name(benchmark::State& state) {
   const std::string name(static_cast<std::size_t>(state.range(0)), 'n');
   const StoredName stored = *cipher.encrypt(directory, name);
   for ([[maybe_unused]] auto _ : state) {
-    benchmark::DoNotOptimize(cipher.decrypt(directory, stored.entry, stored.side_content));
+    benchmark::DoNotOptimize(cipher.decrypt(directory, stored.entry, stored.side_target));
   }
   state.SetItemsProcessed(state.iterations());
 }

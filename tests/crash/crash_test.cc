@@ -11,6 +11,7 @@
 #include "tests/crash/crash_place.h"
 #include "tests/crash/open_volume.h"
 #include "tests/crash/replay.h"
+#include "tests/crash/synced_first.h"
 #include "tests/crash/workloads.h"
 #include "tests/support/crypto_environment.h"
 
@@ -25,11 +26,12 @@ class Crash : public ::testing::TestWithParam<Workload> {
     std::unique_ptr<History> history;
     std::unique_ptr<RecordingDisk> disk;
   };
-  Record record() {
+  Record record(bool order_is_kept = true) {
     const std::string backing = place_.backing();
     place_.copy_start_to(backing);
     Record record;
     record.disk = std::make_unique<RecordingDisk>(backing);
+    if (!order_is_kept) record.disk->keep_no_order();
     OpenVolume volume(*record.disk, backing, place_.kms(), place_.clock(), false);
     EXPECT_EQ(volume.failure(), "");
     testing::PlainTree tree(volume.file_system());
@@ -126,6 +128,51 @@ TEST_P(Crash, WhereverTheProcessWasKilled) {
     ++failures;
   }
 }
+
+// As btrfs does it.
+class CrashWithoutOrder : public Crash {
+ protected:
+  std::vector<std::string> failures_of(const Record& record, std::size_t stride) {
+    std::vector<std::string> failures;
+    const auto states = logged_states(record.operations, stride);
+    for (const LoggedState& state : states) {
+      auto replayed = replay_logged(record.operations, state, place_.start(), place_.crashed());
+      EXPECT_TRUE(replayed.ok());
+      const std::string wrong = judge_what_was_synced(*record.history, state.end);
+      if (wrong.empty()) continue;
+      failures.push_back(state.to_string() + ": " + wrong + "\n" + around(record.operations, state.end));
+      if (failures.size() >= 3) break;
+    }
+    RecordProperty("states", static_cast<int>(states.size()));
+    return failures;
+  }
+
+ private:
+  std::string judge_what_was_synced(const History& history, std::size_t end) {
+    RealDisk disk;
+    OpenVolume volume(disk, place_.crashed(), place_.kms(), place_.clock(), true);
+    if (!volume.failure().empty()) return volume.failure();
+    testing::PlainTree tree(volume.file_system());
+    return history.judge_what_was_synced(end, tree);
+  }
+};
+
+TEST_P(CrashWithoutOrder, NothingThatWasSyncedIsBehindWhatWasNot) {
+  EXPECT_EQ(failures_of(record(false), 3), std::vector<std::string>());
+}
+
+INSTANTIATE_TEST_SUITE_P(Promise, CrashWithoutOrder, ::testing::ValuesIn(workloads_of_names()),
+                         [](const auto& workload) { return workload.param.promise; });
+
+// What those states are worth: a writer that relies on an order that is not kept loses something.
+class CrashOfTheCareless : public CrashWithoutOrder {};
+
+TEST_P(CrashOfTheCareless, LosesWhatWasSynced) {
+  EXPECT_NE(failures_of(record(true), 3), std::vector<std::string>());
+}
+
+INSTANTIATE_TEST_SUITE_P(Promise, CrashOfTheCareless, ::testing::Values(workloads_of_names().back()),
+                         [](const auto& workload) { return workload.param.promise; });
 
 INSTANTIATE_TEST_SUITE_P(Promise, Crash, ::testing::ValuesIn(workloads()),
                          [](const auto& workload) { return workload.param.promise; });

@@ -173,6 +173,49 @@ std::string History::judge(std::size_t end, testing::PlainTree& found) const {
   return wrong;
 }
 
+std::string History::judge_what_was_synced(std::size_t end, testing::PlainTree& found) const {
+  auto listed = found.paths();
+  if (!listed) return "the tree cannot be listed: " + listed.error().text;
+  for (const std::string& path : *listed) {
+    if (path.find(".kmsfs-unreadable.") != std::string::npos) return "a name cannot be read: " + path;
+    if (path.back() != '/') continue;
+    auto made = found.create(path + "made-after-the-crash");
+    if (!made) return "nothing can be made in " + path.substr(0, 40) + ": " + made.error().text;
+    found.close(*made);
+    if (!found.unlink(path + "made-after-the-crash")) return "what was made cannot be removed";
+  }
+  std::size_t last = 0;
+  for (std::size_t i = 0; i < steps_.size() && steps_[i].begun <= end; ++i) last = i;
+  std::map<FileKey, std::size_t> synced;  // at which step, last
+  for (std::size_t i = 0; i <= last; ++i) {
+    for (const FileKey key : steps_[i].durable) {
+      if (steps_[i].ended <= end) synced[key] = i;
+    }
+  }
+  for (const auto& [key, step] : synced) {
+    std::set<std::string> candidates;
+    bool removed = false;
+    for (std::size_t i = step; i <= last; ++i) {
+      bool named = false;
+      for (const auto& [path, other] : steps_[i].names) {
+        if (other != key) continue;
+        named = true;
+        candidates.insert(path);
+      }
+      removed = removed || !named;
+    }
+    if (removed) continue;
+    std::string wrong = "what was synced is gone: " + candidates.begin()->substr(0, 40);
+    for (const std::string& path : candidates) {
+      auto text = found.read_all(path);
+      if (text) wrong = judge_content(path, *text, key, step, last);
+      if (wrong.empty()) break;
+    }
+    if (!wrong.empty()) return wrong;
+  }
+  return "";
+}
+
 // Each block as after one of the steps first ... last, the size as well.
 std::string History::judge_content(const std::string& path, const std::string& found, FileKey key,
                                    std::size_t first, std::size_t last) const {

@@ -38,6 +38,9 @@ class History {
 
   // What is wrong with a tree that was found after a crash at `end`; empty if nothing is.
   std::string judge(std::size_t end, testing::PlainTree& found) const;
+  // The same where what is synced may arrive ahead of the rest: every name can be read, every directory be
+  // worked in, and what was synced is there, whole.
+  std::string judge_what_was_synced(std::size_t end, testing::PlainTree& found) const;
 
  private:
   using FileKey = int;

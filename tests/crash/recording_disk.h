@@ -70,6 +70,8 @@ class RecordingDisk final : public Disk {
   // What was recorded so far. No call may run.
   const std::vector<Operation>& operations() const { return operations_; }
   std::size_t count();
+  // Be a file system that keeps no order of names.
+  void keep_no_order() { keeps_order_ = false; }
 
   Result<UniqueFd> open_at(int directory, const std::string& name, int flags, mode_t mode) override;
   Result<UniqueFd> reopen(int path_fd, int flags) override { return disk_.reopen(path_fd, flags); }
@@ -88,6 +90,9 @@ class RecordingDisk final : public Disk {
   Result<void> make_node_at(int directory, const std::string& name, mode_t mode, dev_t device) override;
   Result<void> symlink_at(const std::string& target, int directory, const std::string& name) override;
   Result<std::string> read_link(int path_fd) override { return disk_.read_link(path_fd); }
+  Result<std::string> read_link_at(int directory, const std::string& name) override {
+    return disk_.read_link_at(directory, name);
+  }
   Result<void> link_at(int path_fd, int directory, const std::string& name) override;
   Result<void> unlink_at(int directory, const std::string& name, int flags) override;
   Result<void> rename_at(int from, const std::string& old_name, int to, const std::string& new_name,
@@ -98,6 +103,7 @@ class RecordingDisk final : public Disk {
   }
   Result<std::optional<timespec>> birth_time(int fd) override { return disk_.birth_time(fd); }
   Result<struct statvfs> stat_file_system(int fd) override { return disk_.stat_file_system(fd); }
+  bool keeps_order_of_names(int) override { return keeps_order_; }
   Result<void> change_mode(int fd, mode_t mode) override;
   Result<void> change_owner(int fd, uid_t uid, gid_t gid) override;
   Result<void> change_times(int fd, const timespec (&times)[2]) override;
@@ -121,6 +127,7 @@ class RecordingDisk final : public Disk {
 
   RealDisk disk_;
   const std::function<void(std::size_t)> before_change_;
+  bool keeps_order_ = true;
   std::mutex mutex_;
   std::map<Identity, ObjectId> objects_;
   std::vector<Operation> operations_;

@@ -129,6 +129,41 @@ void long_names_never_lose_their_other_half(History& h) {
   h.remove_directory(deep);
 }
 
+void what_was_synced_is_reached_through_directories_that_have_their_ids(History& h) {
+  h.create("/old");
+  h.write("/old", 0, text_of(5000, 'o'));
+  h.sync("/old");
+  h.close("/old");
+  h.make_directory("/a");
+  h.make_directory("/a/b");
+  h.create("/a/b/f");
+  h.write("/a/b/f", 0, text_of(100, 'x'));
+  h.sync("/a/b/f");
+  h.close("/a/b/f");
+  const std::string long_name = "/" + std::string(220, 'n');
+  h.make_directory("/new");
+  h.make_directory("/new/deep");
+  h.rename("/old", "/new/deep/kept");
+  h.create("/other");
+  h.sync("/other");
+  h.close("/other");
+  h.rename("/new/deep/kept", "/new/deep" + long_name);
+  h.rename("/new/deep" + long_name, "/kept");
+  h.make_directory(long_name);
+  h.make_directory(long_name + "/empty");
+  h.create(long_name + "/empty" + long_name);
+  h.sync(long_name + "/empty" + long_name);
+  h.close(long_name + "/empty" + long_name);
+  h.make_directory("/target");
+  h.make_directory("/target-2");
+  h.sync_directory("/target");
+  h.rename("/a/b", "/target");
+  h.rename(long_name, "/target-2");
+  h.sync_directory("/target-2");
+  h.remove_directory("/a");
+  h.sync_directory("/");
+}
+
 void a_hole_of_two_mebibytes_is_a_hole_and_nothing_else(History& h) {
   h.create("/sparse");
   h.write("/sparse", 0, text_of(5000, 'a'));
@@ -173,10 +208,25 @@ const std::vector<Workload>& workloads() {
       {"RenamedOverTheNewContentIsWholeOrTheOldIs", renamed_over_the_new_content_is_whole_or_the_old_is},
       {"NoDirectoryIsEverLost", no_directory_is_ever_lost},
       {"LongNamesNeverLoseTheirOtherHalf", long_names_never_lose_their_other_half},
+      {"WhatWasSyncedIsReachedThroughDirectoriesThatHaveTheirIds",
+       what_was_synced_is_reached_through_directories_that_have_their_ids},
       {"AHoleOfTwoMebibytesIsAHoleAndNothingElse", a_hole_of_two_mebibytes_is_a_hole_and_nothing_else},
       {"ADatabasesWayOfWritingKeepsWhatItCommitted", a_databases_way_of_writing_keeps_what_it_committed},
   };
   return all;
+}
+
+std::vector<Workload> workloads_of_names() {
+  std::vector<Workload> chosen;
+  for (const Workload& workload : workloads()) {
+    for (const char* about : {"Director", "LongNames", "Renamed"}) {
+      if (workload.promise.find(about) != std::string::npos) {
+        chosen.push_back(workload);
+        break;
+      }
+    }
+  }
+  return chosen;
 }
 
 }  // namespace kmsfs::crash

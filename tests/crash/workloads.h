@@ -16,6 +16,7 @@ struct Workload {
 };
 
 const std::vector<Workload>& workloads();
+std::vector<Workload> workloads_of_names();  // those that are about them
 
 // For the name of a test, which must not hold addresses.
 inline void PrintTo(const Workload& workload, std::ostream* out) { *out << workload.promise; }

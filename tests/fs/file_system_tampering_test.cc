@@ -212,7 +212,7 @@ TEST_F(FileSystemTampering, AnUndecryptableNameIsShownAndCanBeRemoved) {
   make_file("good", "text");
   directory_.write("AAAA-not-one-of-ours", "x");
   directory_.write(std::string(255, 'B'), "x");
-  directory_.write(".kmsfs-long." + std::string(43, 'C'), "no side file");
+  directory_.write(".kmsfs-long." + std::string(43, 'C'), "no side link");
   filesystem::create_directory(directory_.path() / "planted");
   const auto shown = names();
   ASSERT_EQ(shown.size(), 5U);
@@ -251,6 +251,32 @@ TEST_F(FileSystemTampering, ADirectoryThatLostItsIdListsAndEmptiesButTakesNothin
   EXPECT_TRUE(fs_->remove_directory(kRootNode, "directory").ok());
 }
 
+TEST_F(FileSystemTampering, AnEmptyDirectoryWithoutAnIdGetsOneAndKeepsIt) {
+  make_directory(kRootNode, "directory");
+  const auto at = stored(node_of("directory"));
+  filesystem::remove(at / ".kmsfs-dir");
+  remount();
+  EXPECT_TRUE(names(node_of("directory")).empty());
+  EXPECT_FALSE(filesystem::exists(filesystem::symlink_status(at / ".kmsfs-dir"))) << "a listing wrote";
+  EXPECT_EQ(errno_of(entry_of("directory/x")), ENOENT);
+  make_file(node_of("directory"), "file", "text");
+  const auto id = filesystem::read_symlink(at / ".kmsfs-dir");
+  remount();
+  EXPECT_EQ(*content("directory/file"), "text");
+  EXPECT_EQ(filesystem::read_symlink(at / ".kmsfs-dir"), id);
+}
+
+TEST_F(FileSystemTampering, NoIdIsMadeWhereEntriesStand) {
+  const NodeId directory = make_directory(kRootNode, "directory");
+  make_file(directory, "file", "text");
+  const auto at = stored(directory);
+  filesystem::remove(at / ".kmsfs-dir");
+  remount();
+  EXPECT_EQ(errno_of(create(node_of("directory"), "new")), EIO);
+  EXPECT_EQ(names(node_of("directory")).size(), 1U);
+  EXPECT_FALSE(filesystem::exists(filesystem::symlink_status(at / ".kmsfs-dir")));
+}
+
 TEST_F(FileSystemTampering, SwappedDirectoryIdsMakeNamesUnreadableAndNotOthers) {
   const NodeId a = make_directory(kRootNode, "a");
   const NodeId b = make_directory(kRootNode, "b");
@@ -270,18 +296,21 @@ TEST_F(FileSystemTampering, SwappedDirectoryIdsMakeNamesUnreadableAndNotOthers) 
   EXPECT_EQ(errno_of(fs_->lookup(node_of("a"), "in a")), ENOENT);
 }
 
-TEST_F(FileSystemTampering, IdAndSideFilesThatAreFifosOrLinksDoNotHang) {
+TEST_F(FileSystemTampering, IdAndSideLinksThatAreFifosOrLeadElsewhereDoNotHang) {
   const NodeId directory = make_directory(kRootNode, "directory");
   const std::string long_name(255, 'L');
   const NodeId file = make_file(directory, long_name, "text");
   const auto at = stored(directory);
-  const auto side = at / Volume::side_file_of(stored(file).filename().string());
-  ASSERT_TRUE(filesystem::exists(side));
+  const auto side = at / Volume::side_link_of(stored(file).filename().string());
+  ASSERT_TRUE(filesystem::is_symlink(side));
   remount();
   filesystem::remove(side);
   ASSERT_EQ(::mkfifo(side.c_str(), 0666), 0);
   EXPECT_EQ(names(node_of("directory"))[0].rfind(".kmsfs-unreadable.", 0), 0U);
   EXPECT_EQ(*content("directory/" + long_name), "text") << "its name says where it is";
+  filesystem::remove(side);
+  filesystem::create_symlink("/etc/passwd", side);
+  EXPECT_EQ(names(node_of("directory"))[0].rfind(".kmsfs-unreadable.", 0), 0U);
   filesystem::remove(at / ".kmsfs-dir");
   ASSERT_EQ(::mkfifo((at / ".kmsfs-dir").c_str(), 0666), 0);
   remount();

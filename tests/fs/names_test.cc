@@ -27,7 +27,7 @@ class Names : public ::testing::Test {
 
   StoredName encrypt(std::string_view name) const { return *cipher_.encrypt(directory_, name); }
   Result<std::string> decrypt(const StoredName& stored) const {
-    return cipher_.decrypt(directory_, stored.entry, stored.side_content);
+    return cipher_.decrypt(directory_, stored.entry, stored.side_target);
   }
   // What somebody with the key, but without our rules, could store.
   std::string sealed_without_rules(std::string_view name) const {
@@ -39,8 +39,8 @@ class Names : public ::testing::Test {
   static std::string long_entry_of(std::string_view full_form) {
     return kLongEntryPrefix + to_base64url(sha256(as_bytes(full_form)));
   }
-  void expect_corrupt(std::string_view entry, std::string_view side_content) const {
-    const auto name = cipher_.decrypt(directory_, entry, side_content);
+  void expect_corrupt(std::string_view entry, std::string_view side_target) const {
+    const auto name = cipher_.decrypt(directory_, entry, side_target);
     ASSERT_FALSE(name.ok()) << "decrypts to " << *name;
     EXPECT_EQ(name.error().kind, Kind::kCorrupt);
   }
@@ -59,7 +59,7 @@ TEST_F(Names, NamesOfOneTo255BytesComeBackAndTheirEntriesFit) {
     if (name == "." || name == "..") name = "!" + name.substr(1);
     const StoredName stored = encrypt(name);
     EXPECT_LE(stored.entry.size(), 255U);
-    EXPECT_LE(stored.side_file.size(), 255U);
+    EXPECT_LE(stored.side_link.size(), 255U);
     EXPECT_TRUE(entries.insert(stored.entry).second);
     const auto back = decrypt(stored);
     ASSERT_TRUE(back.ok()) << size << ": " << back.error().text;
@@ -67,16 +67,16 @@ TEST_F(Names, NamesOfOneTo255BytesComeBackAndTheirEntriesFit) {
   }
 }
 
-TEST_F(Names, OnlyNamesOf176BytesAndMoreHaveSideFiles) {
+TEST_F(Names, OnlyNamesOf176BytesAndMoreHaveSideLinks) {
   const StoredName shorter = encrypt(std::string(175, 'n'));
   EXPECT_FALSE(is_long_entry(shorter.entry));
-  EXPECT_TRUE(shorter.side_file.empty());
-  EXPECT_TRUE(shorter.side_content.empty());
+  EXPECT_TRUE(shorter.side_link.empty());
+  EXPECT_TRUE(shorter.side_target.empty());
 
   const StoredName longer = encrypt(std::string(176, 'n'));
   EXPECT_TRUE(is_long_entry(longer.entry));
-  EXPECT_EQ(longer.side_file, side_file_of(longer.entry));
-  EXPECT_TRUE(is_internal_entry(longer.side_file));
+  EXPECT_EQ(longer.side_link, side_link_of(longer.entry));
+  EXPECT_TRUE(is_internal_entry(longer.side_link));
   EXPECT_FALSE(is_internal_entry(longer.entry));
 }
 
@@ -118,7 +118,7 @@ TEST_F(Names, TheSameNameInAnotherDirectoryHasAnotherEntry) {
 TEST_F(Names, AnEntryMovedToAnotherDirectoryIsCorrupt) {
   for (const std::string& name : {std::string("report.txt"), std::string(200, 'r')}) {
     const StoredName stored = encrypt(name);
-    const auto moved = cipher_.decrypt(other_directory_, stored.entry, stored.side_content);
+    const auto moved = cipher_.decrypt(other_directory_, stored.entry, stored.side_target);
     ASSERT_FALSE(moved.ok());
     EXPECT_EQ(moved.error().kind, Kind::kCorrupt);
   }
@@ -154,30 +154,30 @@ TEST_F(Names, NoSecondSpellingOfAnEntryDecrypts) {
   }
 }
 
-TEST_F(Names, ALongNameWithoutItsSideFileIsCorrupt) {
+TEST_F(Names, ALongNameWithoutItsSideLinkIsCorrupt) {
   expect_corrupt(encrypt(std::string(200, 'r')).entry, {});
 }
 
-TEST_F(Names, ASideFileCutOrGrownOrChangedIsCorrupt) {
+TEST_F(Names, ASideLinkCutOrGrownOrChangedIsCorrupt) {
   const StoredName stored = encrypt(std::string(200, 'r'));
-  for (std::size_t size = 0; size < stored.side_content.size(); ++size) {
-    expect_corrupt(stored.entry, std::string_view(stored.side_content).substr(0, size));
+  for (std::size_t size = 0; size < stored.side_target.size(); ++size) {
+    expect_corrupt(stored.entry, std::string_view(stored.side_target).substr(0, size));
   }
-  expect_corrupt(stored.entry, stored.side_content + "A");
-  expect_corrupt(stored.entry, stored.side_content + std::string(100'000, 'A'));
-  for (std::size_t i = 0; i < stored.side_content.size(); ++i) {
-    std::string changed = stored.side_content;
+  expect_corrupt(stored.entry, stored.side_target + "A");
+  expect_corrupt(stored.entry, stored.side_target + std::string(100'000, 'A'));
+  for (std::size_t i = 0; i < stored.side_target.size(); ++i) {
+    std::string changed = stored.side_target;
     changed[i] = changed[i] == 'A' ? 'B' : 'A';
     expect_corrupt(stored.entry, changed);
     expect_corrupt(long_entry_of(changed), changed);  // the hash made to fit: then the cipher says no
   }
 }
 
-TEST_F(Names, SwappedSideFilesAreCorrupt) {
+TEST_F(Names, SwappedSideLinksAreCorrupt) {
   const StoredName one = encrypt(std::string(200, '1'));
   const StoredName two = encrypt(std::string(200, '2'));
-  expect_corrupt(one.entry, two.side_content);
-  expect_corrupt(two.entry, one.side_content);
+  expect_corrupt(one.entry, two.side_target);
+  expect_corrupt(two.entry, one.side_target);
 }
 
 // Else one plain name could stand in a directory twice, and a lookup would find only one of the two.
@@ -194,7 +194,7 @@ TEST_F(Names, ALongNameStoredAsAShortOneIsCorrupt) {
 
 TEST_F(Names, NoPlainNameIsStoredAsOneOfOurs) {
   for (const char* name :
-       {kVolumeDirectory, kDirectoryIdFile, ".kmsfs-long.x", ".kmsfs-name.x", ".kmsfs-tmp.x"}) {
+       {kVolumeDirectory, kDirectoryIdLink, ".kmsfs-long.x", ".kmsfs-name.x", ".kmsfs-tmp.x"}) {
     const StoredName stored = encrypt(name);
     EXPECT_FALSE(is_internal_entry(stored.entry));
     EXPECT_FALSE(is_long_entry(stored.entry));
@@ -216,9 +216,9 @@ TEST_F(Names, StoredNamesAreThoseOfTheFormat) {
   EXPECT_EQ(encrypt("hello.txt").entry, "yJDykg8Uz1e4oBiNCEwYezmZSJWYn3uEWg");
   const StoredName stored = encrypt(std::string(176, 'n'));
   EXPECT_EQ(stored.entry, ".kmsfs-long.H_2ksZci9B3WqZcUlfU_EMFj0mz_YEQLgImTGYO7Los");
-  EXPECT_EQ(stored.side_file, ".kmsfs-name.H_2ksZci9B3WqZcUlfU_EMFj0mz_YEQLgImTGYO7Los");
+  EXPECT_EQ(stored.side_link, ".kmsfs-name.H_2ksZci9B3WqZcUlfU_EMFj0mz_YEQLgImTGYO7Los");
   EXPECT_EQ(
-      stored.side_content,
+      stored.side_target,
       "RHNe7O2htqJ3DrbdCNcB83v-dpu10qljiZDjO6aF147RTZwyJ2RKeYa9bL3QFR7mEn0lMb7WZxGtjX_9Ds8PSDadQSG5gS01XPp1"
       "x9XxtdSfVNfphi9_8avA-kQApopTlPDBrzgQ73wIDIq-IwmDBo4HtDFaRK7mwSJvgGAGK-bdDYVxV9sAOIRyp6LYilCQRUVc8RL6"
       "ztMnTiBDTX2nxBmZd_zED9gKhEfOMpoBnUpBZR4Tt73_P6VV-yqXssG-");

@@ -36,13 +36,13 @@ inline std::string sealed_without_rules(ByteView name) {
 
 // What decrypts is what encrypt() would have stored, and a name that an entry can have.
 inline void require_the_only_spelling(const std::string& name, std::string_view entry,
-                                      std::string_view side_content) {
+                                      std::string_view side_target) {
   require(!name.empty() && name.size() <= kMaxName && name != "." && name != "..",
           "a name has a size and a place");
   require(name.find('/') == std::string::npos && name.find('\0') == std::string::npos, "a name is one name");
   const auto stored = name_cipher().encrypt(directory(), name);
   require(stored.ok() && stored->entry == entry, "a name has one entry");
-  require(!is_long_entry(entry) || stored->side_content == side_content, "a long name has one side file");
+  require(!is_long_entry(entry) || stored->side_target == side_target, "a long name has one side link");
 }
 
 }  // namespace kmsfs::fuzz

@@ -36,8 +36,7 @@ class GoldenFormat1 : public ::testing::Test {
     return {std::istreambuf_iterator<char>(in), {}};
   }
   DirectoryId id_of(const fs::path& directory) const {
-    const std::string file = read(directory / kDirectoryIdFile);
-    return *volume_->open_directory_id(as_bytes(file));
+    return *volume_->open_directory_id(fs::read_symlink(directory / kDirectoryIdLink).string());
   }
   // Plain name -> entry, of all entries of users.
   std::map<std::string, fs::path> list(const fs::path& directory) const {
@@ -45,7 +44,8 @@ class GoldenFormat1 : public ::testing::Test {
     for (const auto& found : fs::directory_iterator(directory)) {
       const std::string entry = found.path().filename().string();
       if (Volume::is_internal(entry)) continue;
-      const std::string side = Volume::is_long(entry) ? read(directory / Volume::side_file_of(entry)) : "";
+      const std::string side =
+          Volume::is_long(entry) ? fs::read_symlink(directory / Volume::side_link_of(entry)).string() : "";
       const auto name = volume_->decrypt_name(id_of(directory), entry, side);
       EXPECT_TRUE(name.ok()) << entry << ": " << name.error().text;
       if (name) entries[*name] = found.path();

@@ -40,25 +40,16 @@ class Maker {
 
  private:
   Result<DirectoryId> read_directory_id(int directory) {
-    auto file = disk_.open_at(directory, kDirectoryIdFile, O_RDONLY, 0);
-    if (!file) return std::move(file).error();
-    Bytes bytes(64);
-    auto size = disk_.read_at(file->get(), 0, bytes);
-    if (!size) return std::move(size).error();
-    return volume_->open_directory_id(ByteView(bytes).first(*size));
-  }
-
-  Result<void> write_file(int directory, const std::string& name, ByteView content) {
-    auto file = disk_.open_at(directory, name, O_WRONLY | O_CREAT | O_EXCL, 0644);
-    if (!file) return std::move(file).error();
-    return disk_.write_at(file->get(), 0, content);
+    auto target = disk_.read_link_at(directory, kDirectoryIdLink);
+    if (!target) return std::move(target).error();
+    return volume_->open_directory_id(*target);
   }
 
   Result<void> make_file(int directory, const DirectoryId& directory_id, const File& file) {
     auto stored = volume_->encrypt_name(directory_id, file.name);
     if (!stored) return std::move(stored).error();
-    if (!stored->side_file.empty()) {
-      KMSFS_TRY(write_file(directory, stored->side_file, as_bytes(stored->side_content)));
+    if (!stored->side_link.empty()) {
+      KMSFS_TRY(disk_.symlink_at(stored->side_target, directory, stored->side_link));
     }
     const FileId id = FileId::random();
     auto key = kms_.generate_data_key(kKeyArn, file_context(volume_->parameters().id, id));
@@ -90,7 +81,7 @@ class Maker {
     auto directory = disk_.open_at(parent, stored->entry, O_RDONLY | O_DIRECTORY, 0);
     if (!directory) return std::move(directory).error();
     const DirectoryId id = DirectoryId::random();
-    KMSFS_TRY(write_file(directory->get(), kDirectoryIdFile, volume_->seal_directory_id(id)));
+    KMSFS_TRY(disk_.symlink_at(volume_->seal_directory_id(id), directory->get(), kDirectoryIdLink));
     return make_file(directory->get(), id, inner_file());
   }
 

@@ -116,9 +116,8 @@ TEST_F(HostileStore, TwoDirectoriesOfOneIdAreNotConfused) {
   ASSERT_TRUE(volume_.in_mount("mkdir one two; echo 1 > one/same; echo 1 > one/" + long_name));
   const stdfs::path one = stored("one"), two = stored("two");
   const auto give_one_id = [&] {
-    return in_store("cat " + (one / ".kmsfs-dir").string() + " > " + (two / ".kmsfs-dir").string());
+    return in_store("cp -Pf " + (one / ".kmsfs-dir").string() + " " + two.string());
   };
-  ASSERT_EQ(::chmod((two / ".kmsfs-dir").c_str(), 0644), 0);
   // While it is mounted, and when kmsfs reads the ids anew.
   for (int round = 0; round < 2; ++round) {
     ASSERT_TRUE(give_one_id());
@@ -236,7 +235,7 @@ TEST_F(HostileStore, UndecryptableNamesAreShownAndCanBeRemovedAndSpoilNothing) {
   EXPECT_FALSE(stdfs::exists(directory));
 }
 
-TEST_F(HostileStore, ASideFileThatIsMissingSpoilsItsOwnNameOnly) {
+TEST_F(HostileStore, ASideLinkThatIsMissingSpoilsItsOwnNameOnly) {
   ASSERT_TRUE(
       volume_.in_mount("mkdir d; for c in a b c; do echo $c > d/$(printf \"$c%.0s\" {1..200}); done; echo "
                        "short > d/short; sync"));
@@ -250,7 +249,7 @@ TEST_F(HostileStore, ASideFileThatIsMissingSpoilsItsOwnNameOnly) {
                               entry.filename().string().size() - 20)) != std::string::npos)
       side = there;
   }
-  ASSERT_FALSE(side.empty()) << "which is the side file?";
+  ASSERT_FALSE(side.empty()) << "which is the side link?";
   ASSERT_TRUE(volume_.unmount());
   ASSERT_TRUE(stdfs::remove(side));
   ASSERT_TRUE(volume_.mount());

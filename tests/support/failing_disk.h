@@ -69,6 +69,9 @@ class FailingDisk final : public Disk {
     return disk_.symlink_at(target, directory, name);
   }
   Result<std::string> read_link(int path_fd) override { return disk_.read_link(path_fd); }
+  Result<std::string> read_link_at(int directory, const std::string& name) override {
+    return disk_.read_link_at(directory, name);
+  }
   Result<void> link_at(int path_fd, int directory, const std::string& name) override {
     KMSFS_TRY(change());
     return disk_.link_at(path_fd, directory, name);
@@ -89,6 +92,7 @@ class FailingDisk final : public Disk {
   }
   Result<std::optional<timespec>> birth_time(int fd) override { return disk_.birth_time(fd); }
   Result<struct statvfs> stat_file_system(int fd) override { return disk_.stat_file_system(fd); }
+  bool keeps_order_of_names(int fd) override { return disk_.keeps_order_of_names(fd); }
   Result<void> change_mode(int fd, mode_t mode) override {
     KMSFS_TRY(change());
     return disk_.change_mode(fd, mode);

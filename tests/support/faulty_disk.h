@@ -128,6 +128,10 @@ class FaultyDisk final : public Disk {
     KMSFS_TRY(met(Call::kRead));
     return below_.read_link(path_fd);
   }
+  Result<std::string> read_link_at(int directory, const std::string& name) override {
+    KMSFS_TRY(met(Call::kRead));
+    return below_.read_link_at(directory, name);
+  }
   Result<void> link_at(int path_fd, int directory, const std::string& name) override {
     KMSFS_TRY(met(Call::kEntry));
     return below_.link_at(path_fd, directory, name);
@@ -158,6 +162,7 @@ class FaultyDisk final : public Disk {
     KMSFS_TRY(met(Call::kAttribute));
     return below_.stat_file_system(fd);
   }
+  bool keeps_order_of_names(int fd) override { return below_.keeps_order_of_names(fd); }
   Result<void> change_mode(int fd, mode_t mode) override {
     KMSFS_TRY(met(Call::kAttribute));
     return below_.change_mode(fd, mode);
