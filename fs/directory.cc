@@ -75,8 +75,8 @@ Result<std::optional<std::vector<std::string>>> only_ours(Disk& disk, int direct
 
 }  // namespace
 
-DirectoryFiles::DirectoryFiles(Disk& disk, const Volume& volume)
-    : disk_(disk), volume_(volume), is_root_(::geteuid() == 0) {}
+DirectoryFiles::DirectoryFiles(Disk& disk, const Volume& volume, bool shared)
+    : disk_(disk), volume_(volume), shared_(shared), is_root_(::geteuid() == 0) {}
 
 Result<std::vector<RawEntry>> DirectoryFiles::list(int directory) const {
   std::vector<RawEntry> entries;
@@ -133,9 +133,15 @@ Result<bool> DirectoryFiles::make_side_link(int directory, const StoredName& nam
 }
 
 void DirectoryFiles::remove_side_link(int directory, const std::string& stored_name) const {
-  // One that stays behind is an orphan, which harms nothing and goes with its directory.
+  // One that stays behind is an orphan, which harms nothing and goes with its directory. Another mount may be
+  // giving the name to another file right now, which needs it.
+  if (shared_) return;
   if (Volume::is_long(stored_name))
     (void)disk_.unlink_at(directory, Volume::side_link_of(stored_name), 0).ok();
+}
+
+std::string DirectoryFiles::temporary_name() {
+  return kTemporaryPrefix + Id<struct TemporaryTag>::random().hex();
 }
 
 Result<void> DirectoryFiles::vacate(int directory, const std::optional<DirectoryId>& known,

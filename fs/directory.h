@@ -20,12 +20,14 @@ namespace kmsfs {
 struct RawEntry {
   std::string stored_name;
   ino_t inode = 0;
-  mode_t type = 0;  // S_IFMT bits; 0: the file system does not say
+  mode_t type = 0;          // S_IFMT bits; 0: the file system does not say
+  std::uint64_t place = 0;  // in listings: fs/file_system_listing.cc
 };
 
 class DirectoryFiles {
  public:
-  DirectoryFiles(Disk& disk, const Volume& volume);
+  // `shared`: other mounts make directories and long names too, so nothing is taken for left behind.
+  DirectoryFiles(Disk& disk, const Volume& volume, bool shared = false);
 
   // All entries, ours included, without "." and "..". `directory` may be an O_PATH descriptor.
   Result<std::vector<RawEntry>> list(int directory) const;
@@ -41,6 +43,9 @@ class DirectoryFiles {
   Result<bool> make_side_link(int directory, const StoredName& name) const;
   void remove_side_link(int directory, const std::string& stored_name) const;
 
+  // For what gets its name later.
+  static std::string temporary_name();
+
   // Takes what is ours out of a directory in which nothing else stands, and does `go`: rmdir, or a rename
   // over it. If that fails, the directory is as it was. kSystem/ENOTEMPTY: something stands in it. `known`:
   // its id, if somebody read it.
@@ -50,6 +55,7 @@ class DirectoryFiles {
  private:
   Disk& disk_;
   const Volume& volume_;
+  const bool shared_;
   const bool is_root_;  // whom no mode keeps out
 };
 

@@ -20,7 +20,7 @@ inline constexpr const char* kVolumeFile = "volume";           // in .kmsfs
 inline constexpr const char* kDirectoryIdLink = ".kmsfs-dir";  // in every directory: a link that holds its id
 inline constexpr const char* kLongEntryPrefix = ".kmsfs-long.";  // entries with long names
 inline constexpr const char* kLongNamePrefix = ".kmsfs-name.";   // their side links
-inline constexpr const char* kTemporaryPrefix = ".kmsfs-tmp.";   // .kmsfs while it is being made
+inline constexpr const char* kTemporaryPrefix = ".kmsfs-tmp.";   // .kmsfs, and shared files, being made
 
 // What stands in the backing directory for a name.
 struct StoredName {
