@@ -36,6 +36,7 @@ void print(const std::string& path, const json& information) {
   const auto size = [&](const char* name) { return information.value(name, std::uint64_t{0}); };
   std::printf("%s\n  file id      %s\n  master key   %s\n", path.c_str(), text("file_id").c_str(),
               text("master_key").c_str());
+  if (!text("branch").empty()) std::printf("  branch       %s\n", text("branch").c_str());
   std::printf("  plain size   %s\n  backing size %s\n", readable_size(size("plain_size")).c_str(),
               readable_size(size("backing_size")).c_str());
   std::printf("  state        %s%s\n", text("state").c_str(),

@@ -98,14 +98,15 @@ Outcome run_init(const InitRequest& request) {
   const Logger logger = make_logger(false, false);
   auto report = set_up_kms(setup_of(request), clock, logger);
   if (!report) return failure(exit_code_of_opening_kms(report.error()), report.error(), what);
-  auto volume = Volume::create(disk, backing->fd(), *report->kms, request.key, report->uri);
+  auto volume = Volume::create(disk, backing->fd(), *report->kms, request.key, report->uri, request.mode);
   if (!volume) return failure(with_advice(volume.error(), request, *report), what);
   backing->keep();
 
   if (report->store_made) std::printf("local KMS  %s (new)\n", report->uri.c_str());
   const VolumeParameters& parameters = (*volume)->parameters();
-  std::printf("volume     %s\nmaster key %s\nprincipal  %s\n", parameters.id.hex().c_str(),
-              parameters.volume_key.key_arn.c_str(), report->principal.c_str());
+  std::printf("volume     %s\nmode       %s\nmaster key %s\nprincipal  %s\n", parameters.id.hex().c_str(),
+              std::string(to_string(parameters.mode)).c_str(), parameters.volume_key.key_arn.c_str(),
+              report->principal.c_str());
   std::printf("Mount it:  kmsfs mount %s MOUNTPOINT\n", request.backing.c_str());
   return std::nullopt;
 }

@@ -26,7 +26,7 @@ constexpr const char* kPassphraseHelp = "file with the passphrase of the local K
 struct Requests {
   InitRequest init;
   MountRequest mount;
-  std::string seal, options, backend = "auto", key_age = "300";
+  std::string seal, mode = "per-file", options, backend = "auto", key_age = "300";
   bool read_only = false;
   UmountRequest umount;
   StatusRequest status;
@@ -42,6 +42,9 @@ void add_init(CLI::App& app, Requests& requests) {
   command->add_option("--user", request.kms_user, kUserHelp)->type_name("NAME");
   command->add_option("--key", request.key, "master key: alias, id or ARN (default: alias/aws/kmsfs)")
       ->type_name("KEY");
+  command->add_option("--mode", requests.mode, "what wraps the data key of a file: see kmsfs-init(1)")
+      ->check(CLI::IsMember({"per-file", "branch"}))
+      ->type_name("per-file|branch");
   command->add_option("--seal", requests.seal, "how a new local KMS is sealed")
       ->check(CLI::IsMember({"keyfile", "passphrase"}))
       ->type_name("keyfile|passphrase");
@@ -117,6 +120,7 @@ Outcome usage(const Error& error) { return Failure{ExitCode::kUsage, error.text 
 
 Outcome init(Requests& requests) {
   InitRequest& request = requests.init;
+  request.mode = parse_key_mode(requests.mode).value_or(KeyMode::kPerFile);  // the parser let no other pass
   auto uri = absolute_kms_uri(request.kms_uri);
   if (!uri) return usage(uri.error());
   request.kms_uri = std::move(*uri);

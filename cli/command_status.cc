@@ -47,7 +47,7 @@ void print_status(const json& status) {
   print("backing",
         status.at("backing").get<std::string>() + (status.at("read_only").get<bool>() ? " (read-only)" : ""));
   if (const auto why = status.value("read_only_because", ""); !why.empty()) print("read-only", why);
-  print("volume", status.at("volume").get<std::string>());
+  print("volume", status.at("volume").get<std::string>() + ", keys " + status.at("mode").get<std::string>());
   print("KMS", status.at("kms").get<std::string>());
   print("principal", status.at("principal").get<std::string>());
   for (const json& key : status.at("master_keys")) print_master_key(key);

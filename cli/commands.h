@@ -9,6 +9,7 @@
 
 #include "cli/exit_codes.h"
 #include "cli/mount_options.h"
+#include "fs/volume.h"
 
 namespace kmsfs::cli {
 
@@ -19,6 +20,7 @@ struct InitRequest {
   std::string kms_uri;
   std::string kms_user;
   std::string key = "alias/aws/kmsfs";
+  KeyMode mode = KeyMode::kPerFile;
   SealChoice seal = SealChoice::kNone;
   std::string passphrase_file;
   bool allow_unlocked_memory = false;

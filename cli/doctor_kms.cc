@@ -106,7 +106,7 @@ void ask_permissions(KmsCaller& caller, const std::vector<std::string>& keys,
     if (!state && is_silent(state.error())) return;
   }
   json data_key = {{"KeyId", keys.front()}, {"KeySpec", "AES_256"}, {"DryRun", true}};
-  if (volume) data_key["EncryptionContext"] = file_context(volume->id, FileId::random());
+  if (volume) data_key["EncryptionContext"] = new_file_context(*volume);
   const auto generated = ask(caller, "GenerateDataKey", data_key);
   notes.add({judge_permission(Permission::kGenerateDataKey, keys.front(), generated)});
   if (!volume || (generated && is_silent(*generated))) return;

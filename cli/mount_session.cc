@@ -149,8 +149,7 @@ Outcome MountSession::open_volume() {
 // Who may decrypt and make no data keys could change files and make none: half a permission to write, which
 // nobody means to give. So the mount is read-only, and says why. One key is made, and used for nothing.
 void MountSession::read_only_unless_keys_can_be_made() {
-  const auto key = kms_->generate_data_key(parameters_.allowed_keys.front(),
-                                           file_context(parameters_.id, FileId::random()));
+  const auto key = kms_->generate_data_key(parameters_.allowed_keys.front(), new_file_context(parameters_));
   // Other failures are told by whatever needs a key.
   if (key || key.error().kind != Kind::kDenied) return;
   request_.mount.read_only = true;
@@ -268,6 +267,7 @@ nlohmann::json MountSession::status() const {
   facts.backing = backing_path_;
   facts.mountpoint = mountpoint_->path();
   facts.volume = parameters_.id.hex();
+  facts.mode = to_string(volume_->parameters().mode);
   facts.kms = kms_->endpoint();
   facts.principal = principal_;
   facts.read_only = request_.mount.read_only;

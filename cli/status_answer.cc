@@ -50,6 +50,7 @@ nlohmann::json status_answer(const StatusFacts& facts, const KeyCache::Figures& 
       {"mountpoint", facts.mountpoint},
       {"backing", facts.backing},
       {"volume", facts.volume},
+      {"mode", facts.mode},
       {"kms", facts.kms},
       {"principal", facts.principal},
       {"master_keys", master_keys(facts, keys)},
@@ -93,13 +94,15 @@ nlohmann::json status_answer(const StatusFacts& facts, const KeyCache::Figures& 
 }
 
 nlohmann::json information_answer(const FileInformation& information) {
-  return {{"file_id", information.file_id.hex()},
-          {"master_key", information.key_arn},
-          {"plain_size", information.plain_size},
-          {"backing_size", information.backing_size},
-          {"state", information.clean ? "clean" : "being written"},
-          {"sparse", information.sparse},
-          {"stored_name", information.stored_name}};
+  nlohmann::json answer = {{"file_id", information.file_id.hex()},
+                           {"master_key", information.key_arn},
+                           {"plain_size", information.plain_size},
+                           {"backing_size", information.backing_size},
+                           {"state", information.clean ? "clean" : "being written"},
+                           {"sparse", information.sparse},
+                           {"stored_name", information.stored_name}};
+  if (information.branch) answer["branch"] = information.branch->hex();
+  return answer;
 }
 
 }  // namespace kmsfs::cli

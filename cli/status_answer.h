@@ -16,7 +16,7 @@
 namespace kmsfs::cli {
 
 struct StatusFacts {
-  std::string backing, mountpoint, volume, kms, principal;
+  std::string backing, mountpoint, volume, mode, kms, principal;
   bool read_only = false;
   std::string read_only_because;
   std::string_view guard;

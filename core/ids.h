@@ -40,6 +40,7 @@ struct Id {
 using VolumeId = Id<struct VolumeIdTag>;
 using FileId = Id<struct FileIdTag>;
 using DirectoryId = Id<struct DirectoryIdTag>;
+using BranchId = Id<struct BranchIdTag>;  // of a key that seals data keys
 
 }  // namespace kmsfs
 

@@ -58,7 +58,7 @@ class Secret {
   std::byte* memory_;
 };
 
-using DataKey = Secret<32, struct DataKeyTag>;        // one file's (or the volume's), from the KMS
+using DataKey = Secret<32, struct DataKeyTag>;        // one file's, a branch's or the volume's
 using ContentKey = Secret<32, struct ContentKeyTag>;  // HKDF of a data key: seals blocks
 using MacKey = Secret<32, struct MacKeyTag>;          // HKDF of a data key: HMAC-SHA256
 

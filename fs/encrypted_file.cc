@@ -14,8 +14,7 @@ namespace kmsfs {
 namespace {
 
 FileHeader without_key_section(FileHeader header) {
-  header.key_arn = {};
-  header.wrapped_data_key = {};
+  header.key_section = {};
   return header;
 }
 
@@ -34,14 +33,13 @@ EncryptedFile::State::State(Disk& the_disk, UniqueFd fd, const Geometry& the_geo
 
 Result<std::unique_ptr<EncryptedFile>> EncryptedFile::create(
     Disk& disk, UniqueFd fd, const Geometry& geometry, const VolumeId& volume_id, const FileId& file_id,
-    std::span<const std::byte, 32> data_key, const std::string& key_arn, ByteView wrapped_data_key) {
+    std::span<const std::byte, 32> data_key, const KeySection& key_section) {
   FileHeader header;
   header.header_size = geometry.header_size();
   header.volume_id = volume_id;
   header.file_id = file_id;
   random_bytes(header.salt);
-  header.key_arn = key_arn;
-  header.wrapped_data_key.assign(wrapped_data_key.begin(), wrapped_data_key.end());
+  header.key_section = key_section;
   auto keys = FileKeys::derive(data_key, header);
   if (!keys) return std::move(keys).error();
   auto cipher = Xaes256Gcm::make(keys->content);

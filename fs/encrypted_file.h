@@ -27,12 +27,12 @@ enum class Recovery { kRefuse, kRepair };
 class EncryptedFile {
  public:
   // A new file: writes the header (one page), size 0, not clean until sync() or mark_clean(). `fd` is open
-  // for reading and writing, and empty. kUnsupported if the wrapped data key does not fit into a header of
+  // for reading and writing, and empty. kUnsupported if the key section does not fit into a header of
   // this geometry.
   static Result<std::unique_ptr<EncryptedFile>> create(Disk& disk, UniqueFd fd, const Geometry& geometry,
                                                        const VolumeId& volume_id, const FileId& file_id,
                                                        std::span<const std::byte, 32> data_key,
-                                                       const std::string& key_arn, ByteView wrapped_data_key);
+                                                       const KeySection& key_section);
   // An existing one. The header is checked against volume id, data key (commitment) and MACs, and the size
   // against the state slot, which is read again: `header` may be older. kRepair makes its repairs at once,
   // and says so in the log; on a descriptor that is not open for writing they last only as long as this

@@ -12,8 +12,8 @@ constexpr std::string_view kMagic = "kmsfs\x1a\n\0";  // 0x1a and the line end s
 constexpr std::size_t kMagicSize = 8;
 constexpr std::size_t kAuthenticatedSize = kFixedFieldsSize - sizeof(Sha256);
 constexpr std::size_t kSlotAuthenticatedSize = kStateSlotSize - sizeof(Sha256);
-constexpr std::size_t kKeySectionFixedSize = 6;
-constexpr std::uint16_t kWrappedByMasterKey = 1;  // the kind of a key section
+constexpr std::uint16_t kWrappedByMasterKey = 1;  // kinds of a key section
+constexpr std::uint16_t kSealedByBranchKey = 2;
 constexpr std::uint32_t kClean = 1;
 constexpr std::uint32_t kSparse = 2;
 
@@ -36,6 +36,61 @@ void write_fixed_fields(ByteWriter& out, const FileHeader& header) {
 }
 
 Error malformed(const char* what) { return error(Kind::kCorrupt, what); }
+
+// For master key ARN and wrapped key.
+std::size_t room_in(std::uint32_t header_size, bool sealed) {
+  constexpr std::size_t kKindAndSizes = 6;
+  const std::size_t fixed = kKindAndSizes + (sealed ? sizeof(SealedDataKey) : 0);
+  return header_size - kStateSlotSize - kFixedFieldsSize - fixed;
+}
+
+Result<KeySection> parse_key_section(ByteReader& in, std::uint32_t header_size) {
+  KeySection section;
+  const std::uint16_t kind = in.u16();
+  const std::uint16_t arn_size = in.u16();
+  const std::uint16_t wrapped_size = in.u16();
+  if (in.ok() && kind != kWrappedByMasterKey && kind != kSealedByBranchKey) {
+    return error(Kind::kUnsupported, "the data key is wrapped in a way that this version does not know");
+  }
+  if (kind == kSealedByBranchKey) {
+    SealedDataKey& sealed = section.sealed_data_key.emplace();
+    sealed.branch.bytes = in.take<BranchId::kSize>();
+    sealed.salt = in.take<sizeof sealed.salt>();
+    sealed.bytes = in.take<sizeof sealed.bytes>();
+  }
+  const std::size_t room = room_in(header_size, section.sealed_data_key.has_value());
+  const std::size_t used = std::size_t{arn_size} + wrapped_size;
+  if (used > room) return malformed("the key section is longer than its room");
+  section.key_arn = as_text(in.bytes(arn_size));
+  const ByteView wrapped = in.bytes(wrapped_size);
+  section.wrapped_key.assign(wrapped.begin(), wrapped.end());
+  in.zeros(room - used);
+  return section;
+}
+
+Result<void> write_key_section(ByteWriter& out, const KeySection& section, std::uint32_t header_size) {
+  const auto& sealed = section.sealed_data_key;
+  const std::size_t room = room_in(header_size, sealed.has_value());
+  const std::size_t used = section.key_arn.size() + section.wrapped_key.size();
+  if (used > room) {
+    return error(Kind::kUnsupported, "master key ARN and wrapped key take " + std::to_string(used) +
+                                         " bytes, and a header of " + std::to_string(header_size) +
+                                         " bytes has room for " + std::to_string(room) +
+                                         ": this master key needs a volume with larger headers");
+  }
+  out.u16(sealed ? kSealedByBranchKey : kWrappedByMasterKey);
+  out.u16(static_cast<std::uint16_t>(section.key_arn.size()));
+  out.u16(static_cast<std::uint16_t>(section.wrapped_key.size()));
+  if (sealed) {
+    out.bytes(sealed->branch.view());
+    out.bytes(sealed->salt);
+    out.bytes(sealed->bytes);
+  }
+  out.bytes(as_bytes(section.key_arn));
+  out.bytes(section.wrapped_key);
+  out.zeros(room - used);
+  return {};
+}
 
 }  // namespace
 
@@ -93,19 +148,9 @@ Result<FileHeader> FileHeader::parse(ByteView bytes) {
   header.commitment = in.take<32>();
   header.mac = in.take<32>();
 
-  const std::uint16_t kind = in.u16();
-  const std::uint16_t arn_size = in.u16();
-  const std::uint16_t wrapped_size = in.u16();
-  if (in.ok() && kind != kWrappedByMasterKey) {
-    return error(Kind::kUnsupported, "the data key is wrapped in a way that this version does not know");
-  }
-  const std::size_t room = header.header_size - kStateSlotSize - kFixedFieldsSize - kKeySectionFixedSize;
-  const std::size_t used = std::size_t{arn_size} + wrapped_size;
-  if (used > room) return malformed("the key section is longer than its room");
-  header.key_arn = as_text(in.bytes(arn_size));
-  const ByteView wrapped = in.bytes(wrapped_size);
-  header.wrapped_data_key.assign(wrapped.begin(), wrapped.end());
-  in.zeros(room - used);
+  auto key_section = parse_key_section(in, header.header_size);
+  if (!key_section) return std::move(key_section).error();
+  header.key_section = std::move(*key_section);
   if (!in.ok()) return malformed("the header is malformed");
 
   auto state = StateSlot::parse(in.bytes(kStateSlotSize));
@@ -116,23 +161,10 @@ Result<FileHeader> FileHeader::parse(ByteView bytes) {
 
 Result<void> FileHeader::serialize(ByteSpan bytes) const {
   assert(bytes.size() == header_size && Geometry::is_header_size(header_size));
-  const std::size_t room = header_size - kStateSlotSize - kFixedFieldsSize - kKeySectionFixedSize;
-  const std::size_t used = key_arn.size() + wrapped_data_key.size();
-  if (used > room) {
-    return error(Kind::kUnsupported, "master key ARN and wrapped data key take " + std::to_string(used) +
-                                         " bytes, and a header of " + std::to_string(header_size) +
-                                         " bytes has room for " + std::to_string(room) +
-                                         ": this master key needs a volume with larger headers");
-  }
   ByteWriter out(bytes);
   write_fixed_fields(out, *this);
   out.bytes(mac);
-  out.u16(kWrappedByMasterKey);
-  out.u16(static_cast<std::uint16_t>(key_arn.size()));
-  out.u16(static_cast<std::uint16_t>(wrapped_data_key.size()));
-  out.bytes(as_bytes(key_arn));
-  out.bytes(wrapped_data_key);
-  out.zeros(room - used);
+  KMSFS_TRY(write_key_section(out, key_section, header_size));
   assert(out.ok() && out.written() == header_size - kStateSlotSize && "the state slot is the last sector");
   state.serialize(bytes.last<kStateSlotSize>());
   return {};

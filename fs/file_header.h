@@ -35,6 +35,22 @@ struct StateSlot {
   void serialize(std::span<std::byte, kStateSlotSize> out) const;
 };
 
+// A data key under a branch key (fs/file_key.h).
+struct SealedDataKey {
+  BranchId branch;
+  std::array<std::byte, 16> salt{};
+  std::array<std::byte, 48> bytes{};
+  bool operator==(const SealedDataKey&) const = default;
+};
+
+// How the file's data key is wrapped.
+struct KeySection {
+  std::string key_arn;                                // the master key
+  Bytes wrapped_key;                                  // by it: the data key, or the branch key that seals it
+  std::optional<SealedDataKey> sealed_data_key = {};  // with a branch key
+  bool operator==(const KeySection&) const = default;
+};
+
 struct FileHeader {
   std::uint16_t format_version = kFormatVersion;
   std::uint16_t suite = kSuiteXaes256Gcm;
@@ -44,16 +60,14 @@ struct FileHeader {
   std::array<std::byte, 32> salt{};
   Sha256 commitment{};
   Sha256 mac{};
-  std::string key_arn;  // the master key
-  Bytes wrapped_data_key;
+  KeySection key_section;
   StateSlot state;
 
   // `header`: the first header_size bytes of the file, state slot included; what follows is not looked at.
   // kCorrupt: malformed, or shorter than it says; kUnsupported: a newer version, another suite or unknown
   // flags.
   static Result<FileHeader> parse(ByteView header);
-  // kUnsupported if master key ARN and wrapped data key do not fit between the fixed fields and the state
-  // slot.
+  // kUnsupported if master key ARN and wrapped key do not fit between the fixed fields and the state slot.
   Result<void> serialize(ByteSpan out) const;  // header_size bytes
 };
 

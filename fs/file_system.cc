@@ -35,6 +35,7 @@ FileSystem::State::State(Disk& disk_seam, const Volume& opened_volume, KeyCache&
       files(disk_seam, opened_volume),
       nodes(descriptor_budget(chosen)),
       new_keys(opened_volume.parameters(), key_cache, time),
+      branch_keys(opened_volume.parameters(), key_cache, time),
       content{disk_seam, opened_volume,         key_cache,        time,
               logger,    recover_since(chosen), chosen.read_only, {}} {}
 
@@ -131,6 +132,7 @@ void FileSystem::State::expire_cold_nodes() {
 void FileSystem::maintain() {
   State& s = *state_;
   s.new_keys.maintain();
+  s.branch_keys.maintain();
   for (const NodePtr& node : s.open_files()) {
     Inode& inode = s.content_of(node);
     // A revocation was told; that an age is over, in an outage, is found here.
@@ -177,7 +179,8 @@ Result<FileInformation> FileSystem::information(NodeId id) {
   if (!attributes) return std::move(attributes).error();
   FileInformation information;
   information.file_id = header->file_id;
-  information.key_arn = header->key_arn;
+  information.key_arn = header->key_section.key_arn;
+  if (const auto& sealed = header->key_section.sealed_data_key) information.branch = sealed->branch;
   information.backing_size = static_cast<std::uint64_t>(attributes->st_size);
   information.plain_size = static_cast<std::uint64_t>(s.shown(*attributes).st_size);
   information.clean = header->state.clean;

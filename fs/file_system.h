@@ -73,7 +73,8 @@ struct FileSystemFigures {
 
 struct FileInformation {  // kmsfs info
   FileId file_id;
-  std::string key_arn;
+  std::string key_arn;             // the master key
+  std::optional<BranchId> branch;  // whose key seals the data key, in a volume of that mode
   std::uint64_t plain_size = 0, backing_size = 0;
   bool clean = false, sparse = false;
   std::string stored_name;

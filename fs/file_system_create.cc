@@ -11,11 +11,20 @@ bool has_access_for_writing(int flags) { return (flags & O_ACCMODE) != O_RDONLY;
 
 }  // namespace
 
+Result<NewFileKey> FileSystem::State::new_file_key(const Node& directory) {
+  if (volume.parameters().mode == KeyMode::kBranch) return branch_keys.take(nodes.subtree(directory));
+  auto key = new_keys.take();
+  if (!key) return std::move(key).error();
+  auto data_key = key->data_key.handle.data_key();
+  if (!data_key) return std::move(data_key).error();
+  WrappedDataKey& wrapped = key->data_key.wrapped;
+  return NewFileKey{key->id, FileKey(std::move(key->data_key.handle)), std::move(*data_key),
+                    KeySection{std::move(wrapped.key_arn), std::move(wrapped.blob)}};
+}
+
 Result<FileSystem::State::NewFile> FileSystem::State::make_file(int directory, const std::string& name,
                                                                 int flags, mode_t mode, const Caller& caller,
-                                                                NewFileKeys::Key key) {
-  auto data_key = key.data_key.handle.data_key();
-  if (!data_key) return std::move(data_key).error();
+                                                                NewFileKey key) {
   Result<UniqueFd> fd = error(Kind::kInternal, "not opened");
   {
     const CallerIdentity identity(caller, options.as_caller);
@@ -23,11 +32,10 @@ Result<FileSystem::State::NewFile> FileSystem::State::make_file(int directory, c
     fd = disk.open_at(directory, name, O_RDWR | flags, mode & 07777);
   }
   if (!fd) return std::move(fd).error();
-  auto file =
-      EncryptedFile::create(disk, std::move(*fd), volume.geometry(), volume.parameters().id, key.id,
-                            data_key->reveal(), key.data_key.wrapped.key_arn, key.data_key.wrapped.blob);
+  auto file = EncryptedFile::create(disk, std::move(*fd), volume.geometry(), volume.parameters().id, key.id,
+                                    key.data_key.reveal(), key.section);
   auto attributes = file ? disk.stat((*file)->fd()) : Result<struct stat>(error(Kind::kInternal, "not made"));
-  if (file && attributes) return NewFile{std::move(*file), std::move(key.data_key.handle), *attributes};
+  if (file && attributes) return NewFile{std::move(*file), std::move(key.key), *attributes};
   if ((flags & O_TMPFILE) != O_TMPFILE) (void)disk.unlink_at(directory, name, 0).ok();
   return file ? std::move(attributes).error() : std::move(file).error();
 }
@@ -67,7 +75,7 @@ Result<Created> FileSystem::open_existing(NodeId parent_id, std::string_view nam
 
 Result<Created> FileSystem::State::create_new(const Parent& in, const StoredName& stored, mode_t mode,
                                               const Caller& caller) {
-  auto key = observed(new_keys.take());
+  auto key = observed(new_file_key(*in.node));
   if (!key) return std::move(key).error();
   std::lock_guard lock(in.entries());
   auto side_link_made = make_side_link(in, stored);
@@ -87,7 +95,7 @@ Result<Created> FileSystem::create_unnamed(NodeId parent_id, mode_t mode, int fl
   KMSFS_TRY(s.may_change());
   auto parent = s.parent(parent_id);
   if (!parent) return std::move(parent).error();
-  auto key = s.observed(s.new_keys.take());
+  auto key = s.observed(s.new_file_key(*parent->node));
   if (!key) return std::move(key).error();
   auto made =
       s.observed(s.make_file(parent->fd(), ".", O_TMPFILE | (flags & O_EXCL), mode, caller, std::move(*key)));

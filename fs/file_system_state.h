@@ -14,6 +14,7 @@
 #include <utility>
 #include <vector>
 
+#include "fs/branch_keys.h"
 #include "fs/directory.h"
 #include "fs/file_system.h"
 #include "fs/file_system_background.h"
@@ -105,11 +106,13 @@ struct FileSystem::State {
   // Made and opened, under the caller's identity; with the parent's entries locked alone.
   struct NewFile {
     std::unique_ptr<EncryptedFile> file;
-    KeyHandle key;
+    FileKey key;
     struct stat backing {};
   };
   Result<NewFile> make_file(int directory, const std::string& name, int flags, mode_t mode,
-                            const Caller& caller, NewFileKeys::Key key);
+                            const Caller& caller, NewFileKey key);
+  // As the volume's mode has it. May ask the KMS: without a lock.
+  Result<NewFileKey> new_file_key(const Node& directory);
   Result<Created> create_new(const Parent& in, const StoredName& stored, mode_t mode, const Caller& caller);
 
   // Anything that one system call makes: links and special files.
@@ -185,7 +188,8 @@ struct FileSystem::State {
 
   // Lock themselves.
   NodeTable nodes;
-  NewFileKeys new_keys;
+  NewFileKeys new_keys;    // where each is wrapped by the master key
+  BranchKeys branch_keys;  // where branch keys seal them
   ContentServices content;
   std::atomic<std::uint64_t> corrupt{0}, denied{0}, unreadable_names{0};
 

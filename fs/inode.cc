@@ -92,24 +92,14 @@ Result<void> Inode::fetch_key(Prepared& prepared) const {
   const VolumeParameters& volume = services_.volume.parameters();
   if (!prepared.header) {
     prepared.new_id = FileId::random();
-    prepared.new_key_arn = volume.allowed_keys.front();
-    auto made =
-        services_.keys.generate(prepared.new_key_arn, volume.suite, file_context(volume.id, prepared.new_id));
+    auto made = services_.keys.generate(volume.allowed_keys.front(), volume.suite,
+                                        file_context(volume.id, prepared.new_id));
     if (!made) return std::move(made).error();
-    prepared.key = std::move(made->handle);
-    prepared.new_wrapped = std::move(made->wrapped.blob);
-    prepared.new_key_arn = std::move(made->wrapped.key_arn);
+    prepared.key = FileKey(std::move(made->handle));
+    prepared.new_section = {std::move(made->wrapped.key_arn), std::move(made->wrapped.blob)};
     return {};
   }
-  const FileHeader& header = *prepared.header;
-  if (header.volume_id != volume.id) return error(Kind::kCorrupt, "a file belongs to another volume");
-  if (!services_.volume.allows(header.key_arn)) {
-    return error(Kind::kCorrupt,
-                 "a file's data key is wrapped by a master key that the volume does not allow");
-  }
-  const EncryptionContext context = file_context(volume.id, header.file_id);
-  auto key =
-      services_.keys.unwrap(KeyRequest{header.key_arn, header.suite, header.wrapped_data_key, context});
+  auto key = unwrap_file_key(services_.keys, services_.volume, *prepared.header);
   if (!key) return std::move(key).error();
   prepared.key = std::move(*key);
   return {};
@@ -140,8 +130,7 @@ Result<Inode::Installed> Inode::install(Prepared prepared) {
   } else {
     KMSFS_TRY(services_.disk.resize(prepared.fd.get(), 0));
     file = EncryptedFile::create(services_.disk, std::move(prepared.fd), services_.volume.geometry(),
-                                 volume.id, prepared.new_id, data_key->reveal(), prepared.new_key_arn,
-                                 prepared.new_wrapped);
+                                 volume.id, prepared.new_id, data_key->reveal(), prepared.new_section);
   }
   if (!file) return std::move(file).error();
   if (!prepared.header || (*file)->repaired()) ++services_.figures.repaired;
@@ -156,7 +145,7 @@ Result<Inode::Installed> Inode::install(Prepared prepared) {
   return Installed::kNew;
 }
 
-void Inode::adopt(std::unique_ptr<EncryptedFile> file, KeyHandle key) {
+void Inode::adopt(std::unique_ptr<EncryptedFile> file, FileKey key) {
   std::lock_guard lock(mutex_);
   assert(opens_ == 0);  // its name is not to be found before this
   file_ = std::move(file);
@@ -173,7 +162,7 @@ void Inode::close() {
   if (opens_ == 0 || --opens_ > 0) return;
   mark_clean_locked();
   file_.reset();
-  key_ = KeyHandle();
+  key_ = FileKey();
   writable_ = false;
   ++generation_;
   --services_.figures.open_files;
@@ -192,13 +181,13 @@ Result<void> Inode::usable(Use use) {
 }
 
 Result<void> Inode::revive() {
-  KeyHandle key;
+  FileKey key;
   {
     std::shared_lock lock(mutex_);
     if (!file_) return Error::from_errno(EBADF);
     key = key_;
   }
-  KMSFS_TRY(services_.keys.ensure(key));
+  KMSFS_TRY(services_.keys.ensure(key.handle()));
   std::lock_guard lock(mutex_);
   if (!file_) return Error::from_errno(EBADF);
   if (!file_->has_keys()) {

@@ -24,6 +24,7 @@
 #include "core/log.h"
 #include "fs/disk.h"
 #include "fs/encrypted_file.h"
+#include "fs/file_key.h"
 #include "fs/volume.h"
 #include "keycache/key_cache.h"
 
@@ -64,7 +65,7 @@ class Inode {
   // Each success needs one close(). Asks the KMS if the key is not in the cache.
   Result<void> open(const Opener& opener, bool writable);
   // A file just created, open for writing: counts as one open().
-  void adopt(std::unique_ptr<EncryptedFile> file, KeyHandle key);
+  void adopt(std::unique_ptr<EncryptedFile> file, FileKey key);
   // The last one marks the file clean; that failing is logged and counted, and harms no data.
   void close();
 
@@ -99,9 +100,8 @@ class Inode {
     bool writable = false;
     std::optional<FileHeader> header;  // none: page 0 was never written, and may be made anew
     FileId new_id;
-    KeyHandle key;
-    Bytes new_wrapped;
-    std::string new_key_arn;
+    FileKey key;
+    KeySection new_section;
     Recovery recovery = Recovery::kRefuse;
     std::uint64_t generation = 0;
   };
@@ -127,7 +127,7 @@ class Inode {
   mutable std::shared_mutex mutex_;
   // Guarded by mutex_.
   std::unique_ptr<EncryptedFile> file_;  // while opens_ > 0
-  KeyHandle key_;
+  FileKey key_;
   bool writable_ = false;  // the backing descriptor is open for writing
   std::uint64_t opens_ = 0;
   std::uint64_t generation_ = 0;  // counts openings and closings of the backing file

@@ -137,6 +137,14 @@ void NodeTable::unplace(Node& node, Dropped& dropped) {
   drop_if_unknown(std::move(parent), dropped);
 }
 
+ino_t NodeTable::subtree(const Node& directory) const {
+  std::shared_lock lock(mutex_);
+  const Node* top = &directory;
+  const Node* at = top;
+  for (; at->place_; at = at->place_->parent.get()) top = at;
+  return top->inode;
+}
+
 std::optional<Place> NodeTable::place(const Node& node) const {
   std::shared_lock lock(mutex_);
   return node.place_;

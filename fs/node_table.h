@@ -95,6 +95,8 @@ class NodeTable {
   void release(const NodePtr& node);
 
   std::optional<Place> place(const Node& node) const;
+  // The backing inode of the directory below the root that this one is, or is below; the root's for the root.
+  ino_t subtree(const Node& directory) const;
   // The name moved, if it is the one that the node is known by.
   void rename(const Node& node, const Place& from, const Place& to);
   void set_place(const Node& node, const Place& to);

@@ -7,7 +7,9 @@
 #pragma once
 
 #include <memory>
+#include <optional>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "core/ids.h"
@@ -19,7 +21,10 @@
 
 namespace kmsfs {
 
-enum class KeyMode { kPerFile };
+// How the data keys of new files are wrapped: each by a master key, or by a branch key (fs/branch_keys.h).
+enum class KeyMode { kPerFile, kBranch };
+std::string_view to_string(KeyMode mode);  // as in the volume file, and on the command line
+std::optional<KeyMode> parse_key_mode(std::string_view text);
 
 struct VolumeParameters {
   VolumeId id;
@@ -35,6 +40,9 @@ struct VolumeParameters {
 // The encryption context of a file's data key, computed from what we know, never from what a header says of
 // itself.
 EncryptionContext file_context(const VolumeId& volume, const FileId& file);
+EncryptionContext branch_context(const VolumeId& volume, const BranchId& branch);
+// Of the key that a new file would ask for, under an id that nothing has: to see whether it would get one.
+EncryptionContext new_file_context(const VolumeParameters& volume);
 EncryptionContext volume_context(const VolumeId& volume);  // of the volume key
 
 class Volume {
@@ -42,7 +50,7 @@ class Volume {
   // Makes an empty backing directory a volume: .kmsfs/volume and the root's directory id, durably.
   // kExists if it is one already, kInvalid if it is not empty.
   static Result<std::unique_ptr<Volume>> create(Disk& disk, int backing, Kms& kms, const std::string& key,
-                                                const std::string& kms_uri);
+                                                const std::string& kms_uri, KeyMode mode = KeyMode::kPerFile);
   // The parameters alone, unauthenticated: for showing, and for finding the KMS.
   static Result<VolumeParameters> read_parameters(Disk& disk, int backing);
   // kNotFound: not a volume (the text says so); kCorrupt: damaged; kUnsupported: newer; KMS errors pass as

@@ -13,7 +13,6 @@ namespace {
 using Json = nlohmann::ordered_json;
 
 constexpr std::string_view kFormatName = "kmsfs volume";
-constexpr std::string_view kPerFileMode = "per-file";
 constexpr const char* kWrongHeaderSize = "header_size is not a multiple of 512 from 1024 to 3584";
 constexpr std::size_t kMaxAllowedKeys = 256;
 constexpr std::size_t kMaxKeyArnSize = 512;
@@ -178,7 +177,9 @@ Result<VolumeFile> parse_members(const Json& document) {
   if (auto complaint = members.finish()) return std::move(*complaint);
 
   if (suite != kSuiteXaes256Gcm) return newer("suite " + std::to_string(suite) + " is not known");
-  if (mode != kPerFileMode) return newer("mode \"" + mode + "\" is not known");
+  const auto known_mode = parse_key_mode(mode);
+  if (!known_mode) return newer("mode \"" + mode + "\" is not known");
+  parameters.mode = *known_mode;
   if (header_size > kMaxHeaderSize) return damaged(kWrongHeaderSize);
   parameters.header_size = static_cast<std::uint32_t>(header_size);
   KMSFS_TRY(parse_volume_key(volume_key, parameters.volume_key));
@@ -212,6 +213,15 @@ class MacMessage {
 
 }  // namespace
 
+std::string_view to_string(KeyMode mode) { return mode == KeyMode::kBranch ? "branch" : "per-file"; }
+
+std::optional<KeyMode> parse_key_mode(std::string_view text) {
+  for (const KeyMode mode : {KeyMode::kPerFile, KeyMode::kBranch}) {
+    if (text == to_string(mode)) return mode;
+  }
+  return std::nullopt;
+}
+
 Result<std::string> write_volume_file(const VolumeFile& file) {
   const VolumeParameters& parameters = file.parameters;
   if (auto good = check(parameters); !good) return error(Kind::kInvalid, good.error().text);
@@ -221,7 +231,7 @@ Result<std::string> write_volume_file(const VolumeFile& file) {
       {"volume_id", parameters.id.hex()},
       {"suite", parameters.suite},
       {"header_size", parameters.header_size},
-      {"mode", kPerFileMode},
+      {"mode", to_string(parameters.mode)},
       {"allowed_keys", parameters.allowed_keys},
       {"kms", parameters.kms_uri},
       {"volume_key",
@@ -254,7 +264,7 @@ Sha256 volume_file_mac(const MacKey& key, const VolumeParameters& parameters) {
   message.bytes(parameters.id.view());
   message.number(parameters.suite);
   message.number(parameters.header_size);
-  message.text(kPerFileMode);
+  message.text(to_string(parameters.mode));
   message.number(static_cast<std::uint32_t>(parameters.allowed_keys.size()));
   for (const std::string& arn : parameters.allowed_keys) message.text(arn);
   message.text(parameters.kms_uri);

@@ -145,13 +145,21 @@ EncryptionContext volume_context(const VolumeId& volume) { return {{"kmsfs:volum
 EncryptionContext file_context(const VolumeId& volume, const FileId& file) {
   return {{"kmsfs:volume", volume.hex()}, {"kmsfs:file", file.hex()}};
 }
+EncryptionContext branch_context(const VolumeId& volume, const BranchId& branch) {
+  return {{"kmsfs:volume", volume.hex()}, {"kmsfs:branch", branch.hex()}};
+}
+EncryptionContext new_file_context(const VolumeParameters& volume) {
+  return volume.mode == KeyMode::kBranch ? branch_context(volume.id, BranchId::random())
+                                         : file_context(volume.id, FileId::random());
+}
 
 Result<std::unique_ptr<Volume>> Volume::create(Disk& disk, int backing, Kms& kms, const std::string& key,
-                                               const std::string& kms_uri) {
+                                               const std::string& kms_uri, KeyMode mode) {
   KMSFS_TRY(check_empty(disk, backing));
   VolumeFile file;
   VolumeParameters& parameters = file.parameters;
   parameters.id = VolumeId::random();
+  parameters.mode = mode;
   auto generated = kms.generate_data_key(key, volume_context(parameters.id));
   if (!generated) return std::move(generated).error().during("making the volume key");
   parameters.allowed_keys = {generated->wrapped.key_arn};

@@ -30,7 +30,7 @@ class Bench {
   std::unique_ptr<EncryptedFile> create(std::uint64_t size = 0) {
     auto file =
         EncryptedFile::create(disk_, UniqueFd(::dup(fd_.get())), Geometry(kDefaultHeaderSize), volume_id_,
-                              FileId::random(), key_, "arn:aws:kms:local-1:111122223333:key/1", Bytes(184));
+                              FileId::random(), key_, {"arn:aws:kms:local-1:111122223333:key/1", Bytes(184)});
     if (!file) std::abort();
     const Bytes piece(size == 0 ? 0 : 1 << 20, std::byte{7});
     for (std::uint64_t at = 0; at < size; at += piece.size()) {

@@ -182,8 +182,8 @@ TEST_F(CorruptionTest, AnotherKeySectionIsNotOurs) {
   make("file", content_);
   auto fd = disk_.open_at(directory_.get(), "file", O_RDWR, 0);
   auto header = **read_file_header(disk_, fd->get(), geometry_);
-  header.key_arn = "arn:aws:kms:eu-west-1:444455556666:key/99999999-2222-3333-4444-555555555555";
-  header.wrapped_data_key = some_bytes(200, 9);
+  header.key_section.key_arn = "arn:aws:kms:eu-west-1:444455556666:key/99999999-2222-3333-4444-555555555555";
+  header.key_section.wrapped_key = some_bytes(200, 9);
   Bytes bytes(kDefaultHeaderSize);
   ASSERT_TRUE(header.serialize(bytes).ok());
   ASSERT_TRUE(disk_.write_at(fd->get(), 0, bytes).ok());

@@ -392,7 +392,7 @@ TEST_F(EncryptedFileTest, AWrappedDataKeyThatDoesNotFitIsRefusedBeforeAnythingIs
   wrapped_.resize(400);
   auto fd = disk_.open_at(directory_.get(), "file", O_RDWR | O_CREAT, 0600);
   const auto refused = EncryptedFile::create(disk_, std::move(*fd), geometry_, volume_id_, FileId::random(),
-                                             data_key_, kArn, wrapped_);
+                                             data_key_, {kArn, wrapped_});
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().kind, Kind::kUnsupported);
   EXPECT_TRUE(backing("file").empty());

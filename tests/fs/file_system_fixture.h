@@ -34,9 +34,9 @@ inline std::string pattern(std::size_t size, unsigned seed = 1) {
 
 class FileSystemTest : public ::testing::Test {
  protected:
-  FileSystemTest() {
+  explicit FileSystemTest(KeyMode mode = KeyMode::kPerFile) {
     options_.maintenance_thread = false;
-    auto made = Volume::create(disk_, backing_.get(), kms_, key_, "fake:memory");
+    auto made = Volume::create(disk_, backing_.get(), kms_, key_, "fake:memory", mode);
     EXPECT_TRUE(made.ok()) << (made ? "" : made.error().text);
     mount();
   }

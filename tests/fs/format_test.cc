@@ -96,8 +96,8 @@ FileHeader some_header(std::uint32_t header_size = kDefaultHeaderSize) {
   random_bytes(header.salt);
   random_bytes(header.commitment);
   random_bytes(header.mac);
-  header.key_arn = "arn:aws:kms:local-1:111122223333:key/11111111-2222-3333-4444-555555555555";
-  header.wrapped_data_key.resize(184, std::byte{7});
+  header.key_section.key_arn = "arn:aws:kms:local-1:111122223333:key/11111111-2222-3333-4444-555555555555";
+  header.key_section.wrapped_key.resize(184, std::byte{7});
   header.state = {.sequence = 3, .clean = true, .sparse = true, .plain_size = 12345};
   random_bytes(header.state.mac);
   return header;
@@ -120,8 +120,8 @@ TEST(FileHeader, WhatIsWrittenIsParsed) {
     EXPECT_EQ(parsed->salt, header.salt);
     EXPECT_EQ(parsed->commitment, header.commitment);
     EXPECT_EQ(parsed->mac, header.mac);
-    EXPECT_EQ(parsed->key_arn, header.key_arn);
-    EXPECT_EQ(parsed->wrapped_data_key, header.wrapped_data_key);
+    EXPECT_EQ(parsed->key_section.key_arn, header.key_section.key_arn);
+    EXPECT_EQ(parsed->key_section.wrapped_key, header.key_section.wrapped_key);
     EXPECT_EQ(parsed->state.sequence, 3U);
     EXPECT_TRUE(parsed->state.clean);
     EXPECT_TRUE(parsed->state.sparse);
@@ -179,17 +179,62 @@ TEST(FileHeader, ReservedBytesMustBeZero) {
 
 TEST(FileHeader, AWrappedDataKeyTooLongForTheHeaderIsRefusedInWordsWithBothNumbers) {
   FileHeader header = some_header();
-  header.wrapped_data_key.resize(354 - header.key_arn.size());
+  header.key_section.wrapped_key.resize(354 - header.key_section.key_arn.size());
   Bytes bytes(header.header_size);
   ASSERT_TRUE(header.serialize(bytes).ok());
   ASSERT_TRUE(FileHeader::parse(bytes).ok());
 
-  header.wrapped_data_key.push_back(std::byte{0});
+  header.key_section.wrapped_key.push_back(std::byte{0});
   const auto refused = header.serialize(bytes);
   ASSERT_FALSE(refused.ok());
   EXPECT_EQ(refused.error().kind, Kind::kUnsupported);
   EXPECT_NE(refused.error().text.find("355"), std::string::npos) << refused.error().text;
   EXPECT_NE(refused.error().text.find("354"), std::string::npos) << refused.error().text;
+}
+
+FileHeader some_header_under_a_branch_key(std::uint32_t header_size = kDefaultHeaderSize) {
+  FileHeader header = some_header(header_size);
+  SealedDataKey& sealed = header.key_section.sealed_data_key.emplace();
+  sealed.branch = BranchId::random();
+  random_bytes(sealed.salt);
+  random_bytes(sealed.bytes);
+  return header;
+}
+
+TEST(FileHeader, ADataKeyUnderABranchKeyIsParsedAsItWasWritten) {
+  for (std::uint32_t size : {1024U, 3584U}) {
+    const FileHeader header = some_header_under_a_branch_key(size);
+    const Bytes bytes = serialized(header);
+    const auto parsed = FileHeader::parse(bytes);
+    ASSERT_TRUE(parsed.ok()) << parsed.error().text;
+    EXPECT_EQ(parsed->key_section, header.key_section);
+    for (std::size_t cut = 0; cut < bytes.size(); ++cut) {
+      EXPECT_FALSE(FileHeader::parse(ByteView(bytes).first(cut)).ok()) << cut;
+    }
+    for (std::size_t at = 152; at < bytes.size(); ++at) {
+      Bytes changed = bytes;
+      changed[at] ^= std::byte{0x20};
+      if (const auto other = FileHeader::parse(changed)) {
+        EXPECT_EQ(serialized(*other), changed) << at;
+      }
+    }
+  }
+}
+
+// In all partitions, an ARN of AWS has at most 86 bytes and a wrapped key 184.
+TEST(FileHeader, WhatAwsGivesFitsBesideASealedDataKey) {
+  FileHeader header = some_header_under_a_branch_key();
+  header.key_section.key_arn =
+      "arn:aws-us-gov:kms:us-gov-west-1:111122223333:key/11111111-2222-3333-4444-555555555555";
+  header.key_section.wrapped_key.resize(184);
+  Bytes bytes(header.header_size);
+  EXPECT_TRUE(header.serialize(bytes).ok());
+  header.key_section.wrapped_key.resize(274 - header.key_section.key_arn.size());
+  EXPECT_TRUE(header.serialize(bytes).ok());
+  header.key_section.wrapped_key.push_back(std::byte{0});
+  const auto refused = header.serialize(bytes);
+  ASSERT_FALSE(refused.ok());
+  EXPECT_NE(refused.error().text.find("274"), std::string::npos) << refused.error().text;
 }
 
 TEST(FileHeader, RandomBytesNeverDoMoreThanFail) {

@@ -57,8 +57,8 @@ class GoldenFormat1 : public ::testing::Test {
     auto header = read_file_header(disk_, fd.get(), volume_->geometry());
     if (!header) return std::move(header).error();
     EXPECT_TRUE(header->has_value());
-    EXPECT_TRUE(volume_->allows((*header)->key_arn));
-    auto key = kms_.decrypt((*header)->key_arn, (*header)->wrapped_data_key,
+    EXPECT_TRUE(volume_->allows((*header)->key_section.key_arn));
+    auto key = kms_.decrypt((*header)->key_section.key_arn, (*header)->key_section.wrapped_key,
                             file_context(volume_->parameters().id, (*header)->file_id));
     if (!key) return std::move(key).error();
     return EncryptedFile::open(disk_, std::move(fd), volume_->geometry(), volume_->parameters().id, **header,

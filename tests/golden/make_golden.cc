@@ -57,7 +57,7 @@ class Maker {
     auto fd = disk_.open_at(directory, stored->entry, O_RDWR | O_CREAT | O_EXCL, 0644);
     if (!fd) return std::move(fd).error();
     auto made = EncryptedFile::create(disk_, std::move(*fd), volume_->geometry(), volume_->parameters().id,
-                                      id, key->key.reveal(), key->wrapped.key_arn, key->wrapped.blob);
+                                      id, key->key.reveal(), {key->wrapped.key_arn, key->wrapped.blob});
     if (!made) return std::move(made).error();
     KMSFS_TRY((*made)->write_at(0, content_of(file)));
     if (file.name == "sparse") KMSFS_TRY((*made)->punch(kHoleAt, kHoleSize));

@@ -143,7 +143,7 @@ class DaemonSecrets : public ::testing::Test {
       const UniqueFd fd(::open(entry.path().c_str(), O_RDONLY | O_CLOEXEC));
       auto header = read_file_header(disk, fd.get(), geometry);
       if (!header || !*header) continue;
-      learn_wrapped("a data key " + std::to_string(files), (*header)->wrapped_data_key,
+      learn_wrapped("a data key " + std::to_string(files), (*header)->key_section.wrapped_key,
                     file_context(parameters->id, (*header)->file_id), &**header);
     }
     ASSERT_GT(files, 10);

@@ -37,8 +37,8 @@ class EncryptedFileTest : public ::testing::Test {
                                         const VolumeId& volume_id) {
     auto fd = disk_.open_at(directory_.get(), name, O_RDWR | O_CREAT | O_TRUNC, 0600);
     EXPECT_TRUE(fd.ok());
-    auto file = EncryptedFile::create(disk_, std::move(*fd), geometry_, volume_id, file_id, data_key_, kArn,
-                                      wrapped_);
+    auto file = EncryptedFile::create(disk_, std::move(*fd), geometry_, volume_id, file_id, data_key_,
+                                      {kArn, wrapped_});
     EXPECT_TRUE(file.ok()) << file.error().text;
     return std::move(*file);
   }

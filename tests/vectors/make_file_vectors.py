@@ -18,6 +18,9 @@ SALT = bytes(range(0x50, 0x70))
 NONCE = bytes(range(0x40, 0x58))
 ARN = b"arn:aws:kms:local-1:111122223333:key/00000000-0000-4000-8000-00000000000a"
 WRAPPED = bytes(range(0xA0, 0xC0))
+BRANCH_KEY = bytes(range(0xC0, 0xE0))
+BRANCH_ID = bytes(range(0xE0, 0xF0))
+SEAL_SALT = bytes(range(0xF0, 0x100))
 
 
 def hkdf(key, salt, info):
@@ -63,11 +66,23 @@ def slot(sequence, flags, size):
     return fields + hmac.digest(HEADER_KEY, b"kmsfs state slot" + fields, "sha256")
 
 
-def header(header_size, state, version=1, commitment=COMMITMENT):
+BRANCH_MEANING = b"kmsfs branch" + struct.pack(">H", 1) + VOLUME_ID + BRANCH_ID + FILE_ID
+SEAL_KEY = hkdf(BRANCH_KEY, SEAL_SALT, BRANCH_MEANING)
+SEALED = AESGCM(SEAL_KEY).encrypt(bytes(12), DATA_KEY, BRANCH_MEANING)
+
+
+def key_section(sealed):
+    sizes = struct.pack(">HH", len(ARN), len(WRAPPED))
+    if sealed is None:
+        return struct.pack(">H", 1) + sizes + ARN + WRAPPED
+    return struct.pack(">H", 2) + sizes + BRANCH_ID + SEAL_SALT + sealed + ARN + WRAPPED
+
+
+def header(header_size, state, version=1, commitment=COMMITMENT, sealed=None):
     fields = b"kmsfs\x1a\n\0" + struct.pack(">HHIII", version, 1, header_size, 0, 0)
     fields += VOLUME_ID + FILE_ID + SALT + commitment
     fields += hmac.digest(HEADER_KEY, fields, "sha256")
-    fields += struct.pack(">HHH", 1, len(ARN), len(WRAPPED)) + ARN + WRAPPED
+    fields += key_section(sealed)
     return fields.ljust(header_size - 512, b"\0") + state
 
 
@@ -97,7 +112,9 @@ def file(header_size, size, flags=1, holes=(), state=None, **fields):
 def write(name, what, expect, backing, header_size, plain=None, **derived):
     with open(f"file_{name}.txt", "w") as out:
         out.write(f"# {what}\nexpect = {expect}\nheader_size = {header_size}\n")
-        out.write(f"data_key = {DATA_KEY.hex()}\nvolume_id = {VOLUME_ID.hex()}\n")
+        if "branch_key" not in derived:  # otherwise it is opened under the branch key
+            out.write(f"data_key = {DATA_KEY.hex()}\n")
+        out.write(f"volume_id = {VOLUME_ID.hex()}\n")
         for key, value in derived.items():
             out.write(f"{key} = {value.hex()}\n")
         if plain is not None:
@@ -138,6 +155,12 @@ def main():
     write("commitment", "all right but for the commitment", "corrupt", backing, 3584)
     backing, _ = file(3584, 400, state=slot(2, 1, 399))
     write("other_size", "clean, and tells another size", "corrupt", backing, 3584)
+    backing, plain = file(1024, 16, sealed=SEALED)
+    write("branch", "16 bytes, clean, the data key sealed by a branch key; the sample of docs/FORMAT.md", "ok", backing, 1024, plain,
+          branch_key=BRANCH_KEY, seal_key=SEAL_KEY)
+    for name, what, at in (("branch_id", "the branch id", 158), ("branch_salt", "the salt of the seal", 174),
+                           ("branch_sealed", "the sealed data key", 190), ("branch_tag", "its tag", 237)):
+        write(name, f"a bit of {what}", "corrupt", flipped(backing, at), 1024, branch_key=BRANCH_KEY)
     backing, _ = file(3584, 400, state=slot(2, 5, 400))
     write("slot_flag", "a flag of the slot that version 1 does not know", "unsupported", backing, 3584)
 
