@@ -63,7 +63,10 @@ Result<DataKey> FileKey::data_key() const {
   return open_data_key(*key, sealed_->key, sealed_->what);
 }
 
-Result<FileKey> unwrap_file_key(KeyCache& keys, const Volume& volume, const FileHeader& header) {
+namespace {
+
+// What the cache is asked with for the key of that file, if the volume lets it be used.
+Result<EncryptionContext> context_of(const Volume& volume, const FileHeader& header) {
   const VolumeParameters& parameters = volume.parameters();
   const KeySection& section = header.key_section;
   if (header.volume_id != parameters.id) return error(Kind::kCorrupt, "a file belongs to another volume");
@@ -76,12 +79,30 @@ Result<FileKey> unwrap_file_key(KeyCache& keys, const Volume& volume, const File
   if (sealed && parameters.mode != KeyMode::kBranch) {
     return error(Kind::kCorrupt, "a file's data key is sealed by a branch key in a volume that has none");
   }
-  const EncryptionContext context =
-      sealed ? branch_context(parameters.id, sealed->branch) : file_context(parameters.id, header.file_id);
-  auto handle = keys.unwrap(KeyRequest{section.key_arn, header.suite, section.wrapped_key, context});
+  return sealed ? branch_context(parameters.id, sealed->branch) : file_context(parameters.id, header.file_id);
+}
+
+KeyRequest request_for(const FileHeader& header, const EncryptionContext& context) {
+  const KeySection& section = header.key_section;
+  return KeyRequest{section.key_arn, header.suite, section.wrapped_key, context};
+}
+
+}  // namespace
+
+Result<FileKey> unwrap_file_key(KeyCache& keys, const Volume& volume, const FileHeader& header) {
+  auto context = context_of(volume, header);
+  if (!context) return std::move(context).error();
+  auto handle = keys.unwrap(request_for(header, *context));
   if (!handle) return std::move(handle).error();
+  const auto& sealed = header.key_section.sealed_data_key;
   if (!sealed) return FileKey(std::move(*handle));
-  return FileKey(std::move(*handle), *sealed, SealedFor{header.suite, parameters.id, header.file_id});
+  return FileKey(std::move(*handle), *sealed, SealedFor{header.suite, header.volume_id, header.file_id});
+}
+
+KeyCache::Ahead ask_ahead_for_file(KeyCache& keys, const Volume& volume, const FileHeader& header) {
+  auto context = context_of(volume, header);
+  if (!context) return KeyCache::Ahead::kHeld;  // whoever opens it hears why
+  return keys.ask_ahead(request_for(header, *context));
 }
 
 }  // namespace kmsfs

@@ -53,6 +53,9 @@ class FileKey {
 // under a master key that the volume does not allow, or under a branch key in a volume that has none.
 Result<FileKey> unwrap_file_key(KeyCache& keys, const Volume& volume, const FileHeader& header);
 
+// Asks for that key ahead, and does not wait.
+KeyCache::Ahead ask_ahead_for_file(KeyCache& keys, const Volume& volume, const FileHeader& header);
+
 // For a file that is about to be made.
 struct NewFileKey {
   FileId id;

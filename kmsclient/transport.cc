@@ -20,7 +20,7 @@ namespace {
 
 constexpr std::size_t kHeaderLimit = std::size_t{64} << 10;
 constexpr std::size_t kFirstBody = 2048;  // what most replies fit in
-constexpr std::size_t kIdleHandles = 32;  // the rest is closed after use
+constexpr std::size_t kIdleHandles = 64;  // as many as calls at once; the rest is closed after use
 
 // What passes through libcurl passes through its allocations: they are wiped when they are freed.
 void wiping_free(void* memory) {
