@@ -140,6 +140,8 @@ Outcome MountSession::open_volume() {
   if (!principal) return failed(principal.error());
   principal_ = std::move(*principal);
   auto volume = Volume::open(disk_, backing_.get(), *kms_);
+  access.profile = request_.profile;
+  access.insecure_http = request_.insecure_http;
   if (!volume) return failed(volume.error());
   volume_ = std::move(*volume);
   if (!request_.mount.read_only) read_only_unless_keys_can_be_made();
@@ -173,6 +175,8 @@ Outcome MountSession::make_file_system() {
   if (!state) return failed(state.error());
   auto record = MountRecord::begin(*state, parameters_.id, backing_path_, mountpoint_->path(), clock_);
   if (!record) return failed(record.error());
+  cache.probe_interval = request_.probe_interval;
+  cache.outage_grace = request_.outage_grace;
   record_.emplace(std::move(*record));
 
   FileSystem::Options options;
