@@ -64,6 +64,8 @@ KmsSetup setup_of(const InitRequest& request) {
   KmsSetup setup;
   setup.access.uri = request.kms_uri;
   setup.access.user = request.kms_user;
+  setup.access.profile = request.profile;
+  setup.access.insecure_http = request.insecure_http;
   setup.access.key = request.key;
   setup.access.passphrase = passphrase_source(request.passphrase_file);
   setup.seal.kind =

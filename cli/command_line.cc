@@ -20,13 +20,16 @@ namespace {
 constexpr const char* kKmsHelp =
     "KMS URI: local:DIR, unix:PATH, http(s)://HOST:PORT, aws:REGION (default: this user's local KMS)";
 constexpr const char* kUserHelp = "act as this user, or ARN, of the local KMS (default: this uid's own)";
+constexpr const char* kProfileHelp = "profile of the AWS configuration whose credentials sign";
+constexpr const char* kInsecureHelp = "plain http to another host: everybody on the way reads the keys";
 constexpr const char* kPassphraseHelp = "file with the passphrase of the local KMS, mode 0600";
 
 // What a command needs to be run, filled in by the parser. One of each lives as long as the parser.
 struct Requests {
   InitRequest init;
   MountRequest mount;
-  std::string seal, mode = "per-file", options, backend = "auto", key_age = "300";
+  std::string seal, mode = "per-file", options, backend = "auto", key_age = "300", probe_interval = "30",
+                    outage_grace = "0";
   bool read_only = false;
   UmountRequest umount;
   StatusRequest status;
@@ -35,11 +38,17 @@ struct Requests {
   DoctorRequest doctor;
 };
 
+void add_remote_options(CLI::App& command, std::string& profile, bool& insecure_http) {
+  command.add_option("--profile", profile, kProfileHelp)->type_name("NAME");
+  command.add_flag("--insecure-http", insecure_http, kInsecureHelp);
+}
+
 void add_init(CLI::App& app, Requests& requests) {
   InitRequest& request = requests.init;
   auto* command = app.add_subcommand("init", "Make an empty directory a volume");
   command->add_option("--kms", request.kms_uri, kKmsHelp)->type_name("URI");
   command->add_option("--user", request.kms_user, kUserHelp)->type_name("NAME");
+  add_remote_options(*command, request.profile, request.insecure_http);
   command->add_option("--key", request.key, "master key: alias, id or ARN (default: alias/aws/kmsfs)")
       ->type_name("KEY");
   command->add_option("--mode", requests.mode, "what wraps the data key of a file: see kmsfs-init(1)")
@@ -62,6 +71,7 @@ void add_mount(CLI::App& app, Requests& requests) {
       ->type_name("OPTIONS");
   command->add_option("--kms", request.kms_uri, kKmsHelp)->type_name("URI");
   command->add_option("--user", request.kms_user, kUserHelp)->type_name("NAME");
+  add_remote_options(*command, request.profile, request.insecure_http);
   command->add_option("--passphrase-file", request.passphrase_file, kPassphraseHelp)->type_name("FILE");
   command->add_flag("--foreground", request.foreground, "stay in the foreground and log to standard error");
   command->add_flag("--ro", requests.read_only, "mount read-only");
@@ -70,6 +80,14 @@ void add_mount(CLI::App& app, Requests& requests) {
       ->type_name("NAME");
   command
       ->add_option("--key-age", requests.key_age, "seconds that a data key may be used after the KMS gave it")
+      ->type_name("SECONDS");
+  command
+      ->add_option("--probe-interval", requests.probe_interval,
+                   "seconds between questions whether the KMS still permits the use of a key")
+      ->type_name("SECONDS");
+  command
+      ->add_option("--outage-grace", requests.outage_grace,
+                   "seconds that keys serve beyond their age while the KMS cannot be reached")
       ->type_name("SECONDS");
   command->add_flag("--debug", request.debug, "log more");
   command->add_flag("--allow-unlocked-memory", request.allow_unlocked_memory)->group("");
@@ -109,6 +127,7 @@ void add_doctor(CLI::App& app, Requests& requests) {
       app.add_subcommand("doctor", "Tell what keeps a volume from being mounted; changes nothing");
   command->add_option("--kms", request.kms_uri, kKmsHelp)->type_name("URI");
   command->add_option("--user", request.kms_user, kUserHelp)->type_name("NAME");
+  add_remote_options(*command, request.profile, request.insecure_http);
   command->add_option("--passphrase-file", request.passphrase_file, kPassphraseHelp)->type_name("FILE");
   command->add_option("--key", request.key, "master key to ask for (default: those of the volume)")
       ->type_name("KEY");
@@ -142,6 +161,12 @@ Outcome mount(Requests& requests) {
   auto key_age = parse_key_age(requests.key_age);
   if (!key_age) return usage(key_age.error());
   request.key_age = *key_age;
+  auto probe_interval = parse_probe_interval(requests.probe_interval);
+  if (!probe_interval) return usage(probe_interval.error());
+  request.probe_interval = *probe_interval;
+  auto outage_grace = parse_outage_grace(requests.outage_grace);
+  if (!outage_grace) return usage(outage_grace.error());
+  request.outage_grace = *outage_grace;
   auto uri = absolute_kms_uri(request.kms_uri);
   if (!uri) return usage(uri.error());
   request.kms_uri = std::move(*uri);

@@ -19,6 +19,8 @@ struct InitRequest {
   std::string backing;
   std::string kms_uri;
   std::string kms_user;
+  std::string profile;         // of the AWS configuration; empty: the usual one
+  bool insecure_http = false;  // also to another host
   std::string key = "alias/aws/kmsfs";
   KeyMode mode = KeyMode::kPerFile;
   SealChoice seal = SealChoice::kNone;
@@ -52,6 +54,8 @@ struct DoctorRequest {
   std::string backing;   // empty: of this host and the KMS only
   std::string kms_uri;   // empty: what the volume says, otherwise the default
   std::string kms_user;  // empty: this uid's own
+  std::string profile;   // of the AWS configuration; empty: the usual one
+  bool insecure_http = false;
   std::string passphrase_file;
   std::string key;  // empty: those of the volume
   bool json = false;

@@ -126,6 +126,8 @@ void ask_kms(const DoctorRequest& request, const std::optional<VolumeParameters>
   KmsAccess access;
   access.uri = !request.kms_uri.empty() ? request.kms_uri : volume ? volume->kms_uri : std::string();
   access.user = request.kms_user;
+  access.profile = request.profile;
+  access.insecure_http = request.insecure_http;
   access.key = volume ? volume->volume_key.key_arn : request.key;
   const bool expected = !access.uri.empty();
   if (!expected) {

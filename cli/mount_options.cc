@@ -43,12 +43,38 @@ Error needs_value(const std::string& name) {
   return error(Kind::kInvalid, "option " + name + " needs a value: " + name + "=...");
 }
 
+constexpr int kDay = 24 * 60 * 60;
+
+Result<std::chrono::seconds> parse_seconds(const char* what, std::string_view seconds, int least, int most) {
+  int value = 0;
+  const auto parsed = std::from_chars(seconds.data(), seconds.data() + seconds.size(), value);
+  if (parsed.ec != std::errc{} || parsed.ptr != seconds.data() + seconds.size() || value < least ||
+      value > most) {
+    return error(Kind::kInvalid, std::string(what) + " is given in seconds, " + std::to_string(least) +
+                                     " to " + std::to_string(most));
+  }
+  return std::chrono::seconds(value);
+}
+
 // Values that kmsfs itself takes; nullptr where the word is none of these.
 std::string* text_option(std::string_view name, MountRequest& request) {
   if (name == "kms_user") return &request.kms_user;
+  if (name == "profile") return &request.profile;
   if (name == "passphrase_file") return &request.passphrase_file;
   if (name == "fsname") return &request.mount.source;
   return nullptr;
+}
+
+struct SecondsOption {
+  std::chrono::seconds* value = nullptr;
+  Result<std::chrono::seconds> (*parse)(std::string_view) = nullptr;
+};
+
+SecondsOption seconds_option(std::string_view name, MountRequest& request) {
+  if (name == "key_age") return {&request.key_age, &parse_key_age};
+  if (name == "probe_interval") return {&request.probe_interval, &parse_probe_interval};
+  if (name == "outage_grace") return {&request.outage_grace, &parse_outage_grace};
+  return {};
 }
 
 Result<void> take_word(const std::string& word, MountRequest& request) {
@@ -79,10 +105,14 @@ Result<void> take_word(const std::string& word, MountRequest& request) {
     request.backend = *backend;
     return {};
   }
-  if (name == "key_age") {
-    auto age = parse_key_age(value);
-    if (!age) return std::move(age).error();
-    request.key_age = *age;
+  if (const auto seconds = seconds_option(name, request); seconds.value != nullptr) {
+    auto parsed = seconds.parse(value);
+    if (!parsed) return std::move(parsed).error();
+    *seconds.value = *parsed;
+    return {};
+  }
+  if (word == "insecure_http") {
+    request.insecure_http = true;
     return {};
   }
   if (word == "noguard" || word == "guard") {
@@ -110,14 +140,15 @@ Result<AeadBackend> parse_backend(std::string_view name) {
 }
 
 Result<std::chrono::seconds> parse_key_age(std::string_view seconds) {
-  constexpr int kLongest = 24 * 60 * 60;
-  int value = 0;
-  const auto parsed = std::from_chars(seconds.data(), seconds.data() + seconds.size(), value);
-  if (parsed.ec != std::errc{} || parsed.ptr != seconds.data() + seconds.size() || value < 1 ||
-      value > kLongest) {
-    return error(Kind::kInvalid, "the age of keys is given in seconds, 1 to " + std::to_string(kLongest));
-  }
-  return std::chrono::seconds(value);
+  return parse_seconds("the age of keys", seconds, 1, kDay);
+}
+
+Result<std::chrono::seconds> parse_probe_interval(std::string_view seconds) {
+  return parse_seconds("the probe interval", seconds, 1, kDay);
+}
+
+Result<std::chrono::seconds> parse_outage_grace(std::string_view seconds) {
+  return parse_seconds("the outage grace", seconds, 0, kDay);
 }
 
 }  // namespace kmsfs::cli

@@ -6,6 +6,8 @@
 #include <algorithm>
 #include <charconv>
 
+#include "kmsclient/endpoint_settings.h"
+
 namespace kmsfs {
 
 namespace {
@@ -110,29 +112,25 @@ constexpr Partition kPartitions[] = {
 };
 
 Result<Endpoint> from_region(const std::string& given, const std::string& service, const std::string& region,
-                             const Environment& environment) {
+                             const EndpointSettings& settings, const Environment& environment) {
   const Partition& partition =
       *std::find_if(std::begin(kPartitions), std::end(kPartitions),
                     [&](const Partition& p) { return region.starts_with(p.prefix); });
-  const bool dual_stack = environment.is_true("AWS_USE_DUALSTACK_ENDPOINT");
+  const bool dual_stack = settings.dual_stack();
   if (dual_stack && partition.dual_stack_suffix.empty()) {
-    return invalid("AWS_USE_DUALSTACK_ENDPOINT is set, and the region " + region + " has no such endpoints");
+    return invalid(
+        "a dual-stack endpoint is asked for (AWS_USE_DUALSTACK_ENDPOINT, use_dualstack_endpoint), "
+        "and the region " +
+        region + " has none");
   }
   Endpoint endpoint;
   endpoint.given = given;
-  endpoint.host = service + (environment.is_true("AWS_USE_FIPS_ENDPOINT") ? "-fips." : ".") + region + "." +
+  endpoint.host = service + (settings.fips() ? "-fips." : ".") + region + "." +
                   std::string(dual_stack ? partition.dual_stack_suffix : partition.suffix);
   endpoint.url = "https://" + endpoint.host + "/";
   endpoint.region = region;
   add_surroundings(endpoint, "https", false, environment);
   return endpoint;
-}
-
-// AWS_ENDPOINT_URL_KMS, AWS_ENDPOINT_URL.
-std::string configured_url(const char* of_service, const Environment& environment) {
-  if (environment.is_true("AWS_IGNORE_CONFIGURED_ENDPOINT_URLS")) return {};
-  const std::string url = environment.text(of_service);
-  return url.empty() ? environment.text("AWS_ENDPOINT_URL") : url;
 }
 
 std::string without_final_slash(std::string url) {
@@ -145,10 +143,12 @@ Result<Endpoint> from_aws(const KmsAccess& access, const Environment& environmen
   if (!is_region(region)) {
     return invalid("the KMS '" + access.uri + "': aws: needs a region, as in aws:eu-west-1");
   }
-  const std::string url = configured_url("AWS_ENDPOINT_URL_KMS", environment);
-  if (url.empty()) return from_region(access.uri, "kms", region, environment);
+  auto settings = EndpointSettings::load(access.profile, environment);
+  if (!settings) return std::move(settings).error();
+  const auto [url, where] = settings->url("kms");
+  if (url.empty()) return from_region(access.uri, "kms", region, *settings, environment);
   auto endpoint = from_url(without_final_slash(url), access.insecure_http, environment);
-  if (!endpoint) return std::move(endpoint).error().during("the endpoint URL in the environment");
+  if (!endpoint) return std::move(endpoint).error().during("the endpoint URL of KMS in " + where);
   endpoint->given = access.uri;
   endpoint->region = region;
   return endpoint;
@@ -205,18 +205,20 @@ Result<Endpoint> kms_endpoint(const KmsAccess& access, const Environment& enviro
                                        std::string(kKnownKmsUris));
 }
 
-Result<Endpoint> sts_endpoint(const Endpoint& kms, const Environment& environment) {
+Result<Endpoint> sts_endpoint(const Endpoint& kms, const KmsAccess& access, const Environment& environment) {
   if (!kms.is_signed()) return kms;
-  const std::string url = configured_url("AWS_ENDPOINT_URL_STS", environment);
+  auto settings = EndpointSettings::load(access.profile, environment);
+  if (!settings) return std::move(settings).error();
+  const auto [url, where] = settings->url("sts");
   if (!url.empty()) {
     auto endpoint = from_url(without_final_slash(url), false, environment);
-    if (!endpoint) return std::move(endpoint).error().during("the endpoint URL of STS in the environment");
+    if (!endpoint) return std::move(endpoint).error().during("the endpoint URL of STS in " + where);
     endpoint->region = kms.region;
     return endpoint;
   }
   if (kms.host.find(".amazonaws.com") == std::string::npos && !kms.given.starts_with("aws:")) return kms;
   // Of an aws: whose KMS is elsewhere by AWS_ENDPOINT_URL_KMS the STS stays where it is.
-  return from_region(kms.given, "sts", kms.region, environment);
+  return from_region(kms.given, "sts", kms.region, *settings, environment);
 }
 
 bool is_region(std::string_view name) {

@@ -26,12 +26,13 @@ struct Endpoint {
 };
 
 // unix:PATH, http://HOST[:PORT], https://HOST[:PORT], aws:REGION. kUnsupported for another scheme, kInvalid
-// for what is wrong with one of these.
+// for what is wrong with one of these, kUnavailable for configuration files that cannot be read or
+// understood.
 Result<Endpoint> kms_endpoint(const KmsAccess& access, const Environment& environment);
 
-// The STS that belongs to a KMS: AWS_ENDPOINT_URL_STS, else the one of the region for AWS's hosts, else the
-// same endpoint (kmsd answers both).
-Result<Endpoint> sts_endpoint(const Endpoint& kms, const Environment& environment);
+// The STS that belongs to a KMS: the one that is configured (AWS_ENDPOINT_URL_STS, the profile), else the one
+// of the region for AWS's hosts, else the same endpoint (kmsd answers both).
+Result<Endpoint> sts_endpoint(const Endpoint& kms, const KmsAccess& access, const Environment& environment);
 
 // Any http(s) URL, for whoever has one from elsewhere. `what` names it in errors.
 struct Url {

@@ -28,7 +28,7 @@ Result<std::unique_ptr<RemoteCaller>> RemoteCaller::make(const KmsAccess& access
   if (!region.empty() && !is_region(region)) {
     return error(Kind::kInvalid, "'" + region + "' is no region; AWS_REGION or the profile says so");
   }
-  auto sts = sts_endpoint(*kms, options.environment);
+  auto sts = sts_endpoint(*kms, access, options.environment);
   if (!sts) return std::move(sts).error();
   return std::unique_ptr<RemoteCaller>(new RemoteCaller(std::move(*kms), std::move(*sts), std::move(region),
                                                         access.profile, clock, std::move(options)));

@@ -27,15 +27,22 @@ std::string_view without_comment(std::string_view value) {
   return value;
 }
 
-// The profile that a section is about; empty: about none.
-std::string_view profile_of_section(std::string_view section, bool is_config) {
-  if (!is_config || section == "default") return section;
-  constexpr std::string_view kWord = "profile";
-  if (!section.starts_with(kWord) || section.size() <= kWord.size() || !is_space(section[kWord.size()]))
+// NAME of "WORD NAME"; empty: the section begins otherwise.
+std::string_view name_after(std::string_view word, std::string_view section) {
+  if (!section.starts_with(word) || section.size() <= word.size() || !is_space(section[word.size()]))
     return {};
-  std::string_view name = trimmed(section.substr(kWord.size()));
+  std::string_view name = trimmed(section.substr(word.size()));
   if (name.size() >= 2 && name.front() == '"' && name.back() == '"') name = name.substr(1, name.size() - 2);
   return name;
+}
+
+// What a section is about: a profile, endpoints of services, or (both empty) nothing that we know.
+struct Section {
+  std::string_view profile, services;
+};
+Section section_of(std::string_view section, bool is_config) {
+  if (!is_config || section == "default") return {section, {}};
+  return {name_after("profile", section), name_after("services", section)};
 }
 
 std::string path_of(const Environment& environment, const char* variable, const char* name) {
@@ -69,7 +76,8 @@ Result<void> Profiles::load(File& file, bool is_config) const {
   }
   file.content = std::move(*content);
   std::string_view rest = as_text(file.content->reveal());
-  std::string_view profile;
+  Section section;
+  std::string_view outer;  // the setting that nested ones belong to
   int line_number = 0;
   bool in_section = false;
   while (!rest.empty()) {
@@ -79,27 +87,31 @@ Result<void> Profiles::load(File& file, bool is_config) const {
     ++line_number;
     const std::string_view text = trimmed(line);
     if (text.empty() || text.front() == '#' || text.front() == ';') continue;
-    if (is_space(line.front()) && in_section) continue;  // a nested setting: none that we know
     if (text.front() == '[') {
       const auto end = text.find(']');
       if (end == std::string_view::npos) {
         return error(Kind::kUnavailable,
                      file.path + " line " + std::to_string(line_number) + ": a section has no ]");
       }
-      profile = profile_of_section(trimmed(text.substr(1, end - 1)), is_config);
+      section = section_of(trimmed(text.substr(1, end - 1)), is_config);
       in_section = true;
-      if (!profile.empty()) file.settings.push_back({profile, {}, {}});
+      outer = {};
+      if (!section.profile.empty()) file.settings.push_back({section.profile, {}, {}});
       continue;
     }
     const auto equals = text.find('=');
+    const bool nested = in_section && is_space(line.front());
+    if (nested && equals == std::string_view::npos) continue;  // the value goes on: none that we know
     if (equals == std::string_view::npos || !in_section) {
       return error(Kind::kUnavailable, file.path + " line " + std::to_string(line_number) +
                                            (in_section ? ": neither [section] nor name = value"
                                                        : ": a setting before the first [section]"));
     }
-    if (profile.empty()) continue;
-    file.settings.push_back(
-        {profile, trimmed(text.substr(0, equals)), without_comment(trimmed(text.substr(equals + 1)))});
+    const std::string_view name = trimmed(text.substr(0, equals));
+    if (!nested) outer = name;
+    if (section.profile.empty() && section.services.empty()) continue;
+    file.settings.push_back({section.profile, name, without_comment(trimmed(text.substr(equals + 1))),
+                             section.services, nested ? outer : std::string_view()});
   }
   return {};
 }
@@ -115,10 +127,25 @@ std::string_view Profiles::get(std::string_view profile, std::string_view settin
   std::string_view value;
   for (const File& file : files_) {
     for (const Setting& candidate : file.settings) {
-      if (candidate.profile == profile && same_setting(candidate.name, setting)) value = candidate.value;
+      const bool of_profile = candidate.services.empty() && candidate.within.empty();
+      if (of_profile && candidate.profile == profile && same_setting(candidate.name, setting))
+        value = candidate.value;
     }
   }
   return value;
+}
+
+std::string Profiles::endpoint_url(std::string_view profile, std::string_view service) const {
+  const std::string_view services = get(profile, "services");
+  std::string_view url;
+  for (const File& file : files_) {
+    for (const Setting& candidate : file.settings) {
+      if (!services.empty() && candidate.services == services && same_setting(candidate.within, service) &&
+          same_setting(candidate.name, "endpoint_url"))
+        url = candidate.value;
+    }
+  }
+  return std::string(url.empty() ? get(profile, "endpoint_url") : url);
 }
 
 std::string profile_name(const std::string& given, const Environment& environment) {

@@ -21,6 +21,9 @@ class Profiles {
   static Result<Profiles> load(const Environment& environment);
 
   bool has(std::string_view profile) const;
+  // What `endpoint_url` says for a service ("kms"): in the services section that the profile names, else in
+  // the profile itself. Empty: neither.
+  std::string endpoint_url(std::string_view profile, std::string_view service) const;
   // Empty: the profile has no such setting.
   std::string_view get(std::string_view profile, std::string_view setting) const;
   std::string text(std::string_view profile, std::string_view setting) const {
@@ -32,6 +35,8 @@ class Profiles {
  private:
   struct Setting {
     std::string_view profile, name, value;
+    std::string_view services = {};  // of a [services NAME]: its name; then profile is empty
+    std::string_view within = {};    // of a nested setting: that which it is nested in
   };
   struct File {
     std::string path;

@@ -2,14 +2,20 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <map>
+
+#include "tests/support/temporary_directory.h"
 
 namespace kmsfs {
 namespace {
 
 using Variables = std::map<std::string, std::string>;
 
+// Nothing of this machine's own configuration.
 Environment environment_of(Variables variables) {
+  variables.insert({{"AWS_CONFIG_FILE", "/nonexistent/config"},
+                    {"AWS_SHARED_CREDENTIALS_FILE", "/nonexistent/credentials"}});
   return Environment([variables = std::make_shared<Variables>(std::move(variables))](const char* name) {
     const auto found = variables->find(name);
     return found == variables->end() ? nullptr : found->second.c_str();
@@ -51,6 +57,74 @@ TEST(Endpoint, AnEndpointUrlInTheEnvironmentCountsForAwsOnlyAndKeepsTheRegion) {
             "kms.eu-west-1.amazonaws.com");
   EXPECT_EQ(endpoint("aws:eu-west-1", {{"AWS_ENDPOINT_URL", "http://kms.example.com"}}).error().kind,
             Kind::kInvalid);
+}
+
+class ConfiguredEndpoint : public ::testing::Test {
+ protected:
+  void write(const std::string& config) { std::ofstream(directory_.path() / "config") << config; }
+  Result<Endpoint> kms(Variables variables = {}, const std::string& profile = {}) const {
+    return kms_endpoint(access(profile), environment(std::move(variables)));
+  }
+  Result<Endpoint> sts(const std::string& profile = {}) const {
+    return sts_endpoint(*kms({}, profile), access(profile), environment({}));
+  }
+
+ private:
+  Environment environment(Variables variables) const {
+    variables["AWS_CONFIG_FILE"] = (directory_.path() / "config").string();
+    return environment_of(std::move(variables));
+  }
+  static KmsAccess access(const std::string& profile) {
+    KmsAccess access;
+    access.uri = "aws:eu-west-1";
+    access.profile = profile;
+    return access;
+  }
+  const testing::TemporaryDirectory directory_;
+};
+
+TEST_F(ConfiguredEndpoint, AServicesSectionComesBeforeTheProfilesUrlAndTheEnvironmentBeforeBoth) {
+  write(
+      "[default]\nendpoint_url = https://all.example.com\n"
+      "[profile lab]\nservices = lab-services\nendpoint_url = https://rest.example.com  # others\n"
+      "[services lab-services]\nkms =\n  endpoint_url = https://kms.example.com:8443\ns3 =\n"
+      "  endpoint_url = https://s3.example.com\n"
+      "[services other]\nkms =\n  endpoint_url = https://wrong.example.com\n");
+  EXPECT_EQ(kms()->host, "all.example.com");
+  EXPECT_EQ(kms({}, "lab")->host, "kms.example.com:8443");
+  EXPECT_EQ(kms({}, "lab")->region, "eu-west-1");
+  EXPECT_EQ(kms({{"AWS_PROFILE", "lab"}})->host, "kms.example.com:8443");
+  EXPECT_EQ(sts("lab")->host, "rest.example.com");
+  EXPECT_EQ(kms({{"AWS_ENDPOINT_URL", "https://env.example.com"}}, "lab")->host, "env.example.com");
+  EXPECT_EQ(kms({{"AWS_IGNORE_CONFIGURED_ENDPOINT_URLS", "true"}}, "lab")->host,
+            "kms.eu-west-1.amazonaws.com");
+}
+
+TEST_F(ConfiguredEndpoint, NestedSettingsOfAProfileAreNotItsOwn) {
+  write("[default]\ns3 =\n  endpoint_url = https://s3.example.com\n  use_dualstack_endpoint = true\n");
+  EXPECT_EQ(kms()->host, "kms.eu-west-1.amazonaws.com");
+}
+
+TEST_F(ConfiguredEndpoint, AProfileMayAskForFipsAndDualStackAndTheEnvironmentMaySayNo) {
+  write(
+      "[default]\nuse_fips_endpoint = true\nuse_dualstack_endpoint = true\n"
+      "[profile still]\nignore_configured_endpoint_urls = true\nendpoint_url = https://x.example.com\n");
+  EXPECT_EQ(kms()->host, "kms-fips.eu-west-1.api.aws");
+  EXPECT_EQ(kms({{"AWS_USE_FIPS_ENDPOINT", "false"}})->host, "kms.eu-west-1.api.aws");
+  EXPECT_EQ(kms({}, "still")->host, "kms.eu-west-1.amazonaws.com");
+}
+
+TEST_F(ConfiguredEndpoint, AWrongUrlIsRefusedAndItsPlaceNamedAndAFileNobodyUnderstandsIs) {
+  write("[default]\nendpoint_url = http://kms.example.com\n");
+  auto plain = kms();
+  ASSERT_FALSE(plain);
+  EXPECT_EQ(plain.error().kind, Kind::kInvalid);
+  EXPECT_NE(plain.error().text.find("the profile 'default'"), std::string::npos) << plain.error().text;
+  write("[default\n");
+  auto broken = kms();
+  ASSERT_FALSE(broken);
+  EXPECT_EQ(broken.error().kind, Kind::kUnavailable);
+  EXPECT_NE(broken.error().text.find("config line 1"), std::string::npos) << broken.error().text;
 }
 
 TEST(Endpoint, AVpcEndpointByItsUrlIsSignedForItsRegion) {
@@ -123,12 +197,12 @@ TEST(Endpoint, ProxiesAreThoseOfTheEnvironmentAndNeverForThisHost) {
 
 TEST(Endpoint, TheStsIsAwsForAwsAndTheSameServerForKmsd) {
   const Environment plain = environment_of({});
-  EXPECT_EQ(sts_endpoint(*endpoint("aws:eu-west-1"), plain)->host, "sts.eu-west-1.amazonaws.com");
-  EXPECT_EQ(sts_endpoint(*endpoint("https://x.kms.eu-west-1.vpce.amazonaws.com"), plain)->host,
+  EXPECT_EQ(sts_endpoint(*endpoint("aws:eu-west-1"), {}, plain)->host, "sts.eu-west-1.amazonaws.com");
+  EXPECT_EQ(sts_endpoint(*endpoint("https://x.kms.eu-west-1.vpce.amazonaws.com"), {}, plain)->host,
             "sts.eu-west-1.amazonaws.com");
-  EXPECT_EQ(sts_endpoint(*endpoint("https://kms.example.com:8443"), plain)->host, "kms.example.com:8443");
-  EXPECT_EQ(sts_endpoint(*endpoint("unix:/run/kmsd.sock"), plain)->unix_socket, "/run/kmsd.sock");
-  EXPECT_EQ(sts_endpoint(*endpoint("https://h"),
+  EXPECT_EQ(sts_endpoint(*endpoint("https://kms.example.com:8443"), {}, plain)->host, "kms.example.com:8443");
+  EXPECT_EQ(sts_endpoint(*endpoint("unix:/run/kmsd.sock"), {}, plain)->unix_socket, "/run/kmsd.sock");
+  EXPECT_EQ(sts_endpoint(*endpoint("https://h"), {},
                          environment_of({{"AWS_ENDPOINT_URL_STS", "https://sts.example.com"}}))
                 ->host,
             "sts.example.com");
