@@ -14,8 +14,13 @@ namespace {
 constexpr auto kEndsByItself =
     std::chrono::seconds(2);  // after an unmount that succeeded; other namespaces may hold it longer
 
-// The kernel's defaults for FUSE (1 % of memory for dirty pages, 128 KiB of read-ahead) are for servers that
-// it does not trust. Only root may change them; without, everything works, slower.
+// A descriptor of the mount's root, for syncfs(2).
+UniqueFd open_root(const std::string& mountpoint) {
+  return UniqueFd(::open(mountpoint.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
+}
+
+}  // namespace
+
 void raise_kernel_limits(dev_t device) {
   const std::string directory =
       "/sys/class/bdi/" + std::to_string(major(device)) + ":" + std::to_string(minor(device)) + "/";
@@ -25,13 +30,6 @@ void raise_kernel_limits(dev_t device) {
     if (file && ::write(file.get(), value, std::strlen(value)) < 0) return;
   }
 }
-
-// A descriptor of the mount's root, for syncfs(2).
-UniqueFd open_root(const std::string& mountpoint) {
-  return UniqueFd(::open(mountpoint.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
-}
-
-}  // namespace
 
 struct Mounted::State {
   State(FileSystem& file_system, const MountOptions& options, Logger log)

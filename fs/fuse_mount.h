@@ -23,6 +23,10 @@
 
 namespace kmsfs {
 
+// The kernel's defaults for FUSE (1 % of memory for dirty pages, 128 KiB of read-ahead) are for servers that
+// it does not trust. Only root may change them; without, everything works, slower.
+void raise_kernel_limits(dev_t device);
+
 struct MountFigures {
   std::string transport;  // "/dev/fuse"
   unsigned workers = 0;
