@@ -135,6 +135,16 @@ Finding judge_refusal(std::string what, const std::string& key, const Error& err
   }
 }
 
+// A mount does without.
+Finding judge_uring(const HostFacts& facts) {
+  if (facts.uring.empty())
+    return ok("io_uring", "this kernel has none for FUSE; requests come over /dev/fuse");
+  if (facts.uring == "Y") return ok("io_uring", "the kernel's fuse.enable_uring is on");
+  Finding off = ok("io_uring", "the kernel's fuse.enable_uring is off; requests come over /dev/fuse");
+  off.advice = "write Y into /sys/module/fuse/parameters/enable_uring, or boot with fuse.enable_uring=1";
+  return off;
+}
+
 }  // namespace
 
 std::string_view to_string(Verdict verdict) {
@@ -151,10 +161,7 @@ std::string_view to_string(Verdict verdict) {
 
 Findings judge_host(const HostFacts& facts) {
   Findings findings = {judge_device(facts), judge_mounting(facts), judge_allow_other(facts)};
-  findings.push_back(ok("io_uring", facts.uring.empty() ? "this kernel has none for FUSE; it is not needed"
-                                    : facts.uring == "Y"
-                                        ? "the kernel's fuse.enable_uring is on"
-                                        : "the kernel's fuse.enable_uring is off; it is not needed"));
+  findings.push_back(judge_uring(facts));
   findings.push_back(judge_memory(facts));
   findings.push_back(facts.dumpable
                          ? fail("core dumps", "this process can be dumped and traced", "", ExitCode::kFailure)

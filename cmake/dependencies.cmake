@@ -6,6 +6,8 @@ find_package(spdlog REQUIRED)
 find_package(nlohmann_json REQUIRED)
 find_package(CLI11 REQUIRED)
 pkg_check_modules(FUSE3 REQUIRED IMPORTED_TARGET fuse3>=3.14)
+# Without it, requests come over /dev/fuse alone.
+pkg_check_modules(LIBURING IMPORTED_TARGET liburing>=2.3)
 find_library(LMDB_LIBRARY lmdb REQUIRED)
 find_library(ARGON2_LIBRARY argon2 REQUIRED)
 

@@ -1,7 +1,5 @@
 #include "fs/fuse_device.h"
 
-#include <pthread.h>
-#include <signal.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 
@@ -9,12 +7,11 @@
 #include <system_error>
 
 #include "fs/fuse_library.h"
+#include "fs/fuse_signals.h"
 
 namespace kmsfs {
 namespace {
 
-// Interrupts a worker's read(2) when it is to end; no other thread takes it.
-int wake_signal() { return SIGRTMIN + 2; }
 constexpr auto kWakeAgain = std::chrono::milliseconds(5);  // a signal just before read(2) is lost
 // All workers must have waited for so long before there are more: a KMS in the process answers much sooner.
 constexpr auto kPatience = std::chrono::milliseconds(10);
@@ -26,32 +23,15 @@ std::size_t most_workers(std::size_t usual) {
   return std::clamp<std::size_t>(limit.rlim_cur / 8, usual, DeviceTransport::kMostWorkers);
 }
 
-// Signals are for the thread that waits for them; what a thread of ours starts inherits this.
-class SignalsBlocked {
- public:
-  SignalsBlocked() {
-    sigset_t all;
-    ::sigfillset(&all);
-    ::sigdelset(&all, wake_signal());
-    ::pthread_sigmask(SIG_SETMASK, &all, &before_);
-  }
-  ~SignalsBlocked() { ::pthread_sigmask(SIG_SETMASK, &before_, nullptr); }
-  SignalsBlocked(const SignalsBlocked&) = delete;
-  SignalsBlocked& operator=(const SignalsBlocked&) = delete;
-
- private:
-  sigset_t before_{};
-};
-
 }  // namespace
 
 DeviceTransport::DeviceTransport(Session session, UnknownRequests& unknown, unsigned workers,
                                  InitChoices choices, Logger logger)
     : connection_(std::move(session), unknown, choices, std::move(logger)), usual_(std::max(1U, workers)) {}
 
-Result<std::unique_ptr<FuseTransport>> DeviceTransport::make(UniqueFd device, Session session,
-                                                             UnknownRequests& unknown, unsigned workers,
-                                                             InitChoices choices, Logger logger) {
+Result<std::unique_ptr<DeviceTransport>> DeviceTransport::make(UniqueFd device, Session session,
+                                                               UnknownRequests& unknown, unsigned workers,
+                                                               InitChoices choices, Logger logger) {
   std::unique_ptr<DeviceTransport> transport(
       new DeviceTransport(std::move(session), unknown, workers, choices, std::move(logger)));
   transport->most_ = most_workers(transport->usual_);
@@ -61,13 +41,13 @@ Result<std::unique_ptr<FuseTransport>> DeviceTransport::make(UniqueFd device, Se
     transport->seats_.push_back(std::make_unique<Seat>(*transport, std::move(*worker)));
   }
   fuse_custom_io io{};
-  io.read = &FuseWorker::read_in;
-  io.writev = &FuseWorker::write_out;
+  io.read = &FuseHandler::read_in;
+  io.writev = &FuseHandler::write_out;
   if (const int failed = fuse_session_custom_io(transport->connection_.session.get(), &io, device.get());
       failed != 0)
     return error(Kind::kInternal, "libfuse does not take our transport");
   transport->device_ = device.release();  // the session closes it
-  return std::unique_ptr<FuseTransport>(std::move(transport));
+  return transport;
 }
 
 DeviceTransport::~DeviceTransport() {
@@ -82,14 +62,26 @@ Result<void> DeviceTransport::start() {
     if (auto served = seats_.front()->worker->serve_one(); !served)
       return std::move(served).error().during("agreeing with the kernel");
   }
-  struct sigaction wake {};
-  wake.sa_handler = [](int) {};  // without SA_RESTART, so that read(2) returns
-  ::sigaction(wake_signal(), &wake, nullptr);
+  install_wake_signal();
   const SignalsBlocked blocked;
   std::lock_guard lock(mutex_);
   for (auto& seat : seats_) KMSFS_TRY(occupy(*seat));
   caretaker_ = std::thread([this] { look_after_workers(); });
   ::pthread_setname_np(caretaker_.native_handle(), "kmsfs-caretaker");
+  return {};
+}
+
+Result<void> DeviceTransport::have_workers(unsigned usual) {
+  const SignalsBlocked blocked;
+  std::lock_guard lock(mutex_);
+  usual_ = usual;
+  most_ = most_workers(usual);
+  while (seats_.size() < usual) {
+    auto worker = FuseWorker::make(connection_, device_);
+    if (!worker) return std::move(worker).error();
+    seats_.push_back(std::make_unique<Seat>(*this, std::move(*worker)));
+    KMSFS_TRY(occupy(*seats_.back()));
+  }
   return {};
 }
 
@@ -131,7 +123,18 @@ void DeviceTransport::begin_wait() {
   if (++waiting_ == running_) changed_.notify_all();
 }
 
+std::stop_token DeviceTransport::Seat::interruption() {
+  const fuse_in_header& request = *current_request().header;
+  return transport.connection_.interrupts.of(request.unique, static_cast<pid_t>(request.pid));
+}
+
+bool DeviceTransport::Seat::signalled() {
+  static_cast<void>(interruption());
+  return transport.connection_.interrupts.signalled(current_request().header->unique);
+}
+
 void DeviceTransport::end_wait() {
+  connection_.interrupts.end(current_request().header->unique);
   std::lock_guard lock(mutex_);
   --waiting_;
 }
@@ -187,6 +190,7 @@ bool DeviceTransport::wait_for(std::chrono::milliseconds time) {
 }
 
 void DeviceTransport::stop() {
+  connection_.interrupts.end_all();
   std::unique_lock lock(mutex_);
   stopping_ = true;
   changed_.notify_all();

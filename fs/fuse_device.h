@@ -21,9 +21,9 @@ class DeviceTransport final : public FuseTransport {
   static constexpr std::size_t kMostWorkers = 1536;
 
   // `device`: /dev/fuse, connected by a mount. `unknown` must outlive the transport.
-  static Result<std::unique_ptr<FuseTransport>> make(UniqueFd device, Session session,
-                                                     UnknownRequests& unknown, unsigned workers,
-                                                     InitChoices choices, Logger logger);
+  static Result<std::unique_ptr<DeviceTransport>> make(UniqueFd device, Session session,
+                                                       UnknownRequests& unknown, unsigned workers,
+                                                       InitChoices choices, Logger logger);
   ~DeviceTransport() override;
 
   Result<void> start() override;
@@ -35,17 +35,30 @@ class DeviceTransport final : public FuseTransport {
   std::string name() const override { return "/dev/fuse"; }
   FuseFigures figures() const override;
 
+  // For who serves beside it. The connection lives as long as this; the descriptor until close().
+  FuseConnection& connection() { return connection_; }
+  int descriptor() const { return device_; }
+  // After start(): as many usual workers from here on, if there were fewer.
+  Result<void> have_workers(unsigned usual);
+
  private:
   // A worker and the thread that drives it; the thread can end and another take its place.
   struct Seat final : Waiting {
     Seat(DeviceTransport& of, std::unique_ptr<FuseWorker> its_worker)
         : transport(of), worker(std::move(its_worker)) {}
-    void begin() override { transport.begin_wait(); }
-    void end() override { transport.end_wait(); }
+    void begin() override {
+      if (depth++ == 0) transport.begin_wait();
+    }
+    void end() override {
+      if (--depth == 0) transport.end_wait();
+    }
+    std::stop_token interruption() override;
+    bool signalled() override;
 
     DeviceTransport& transport;
     const std::unique_ptr<FuseWorker> worker;
     std::thread thread;
+    int depth = 0;         // of waits, of the thread's own
     bool running = false;  // under mutex_
   };
 
@@ -62,7 +75,6 @@ class DeviceTransport final : public FuseTransport {
 
   // Constant after make().
   FuseConnection connection_;
-  const std::size_t usual_;  // workers, while nobody waits
   std::size_t most_ = 0;
   int device_ = -1;  // the session's
 
@@ -70,6 +82,7 @@ class DeviceTransport final : public FuseTransport {
   std::condition_variable changed_;
   std::vector<std::unique_ptr<Seat>> seats_;
   // Written under mutex_, read by workers without it.
+  std::atomic<std::size_t> usual_;  // workers, while nobody waits
   std::atomic<std::size_t> running_{0};
   std::atomic<std::size_t> waiting_{0};  // of those that run
   std::atomic<bool> stopping_{false};

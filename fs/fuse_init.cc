@@ -32,6 +32,7 @@ constexpr auto kNames = std::to_array<std::pair<std::uint64_t, const char*>>({
     {wire::kCreateSupplementaryGroup, "create_supp_group"},
     {FUSE_HAS_EXPIRE_ONLY, "expire_only"},
     {wire::kNoExportSupport, "no_export_support"},
+    {wire::kOverIoUring, "over_io_uring"},
 });
 
 }  // namespace
@@ -52,6 +53,7 @@ std::uint64_t chosen_flags(const fuse_init_in& offered, const InitChoices& choic
     // Not FUSE_POSIX_LOCKS, FUSE_FLOCK_LOCKS: the kernel's own locks are right for one mount.
     if (choices.writeback) wanted |= FUSE_WRITEBACK_CACHE;
   }
+  if (choices.over_io_uring) wanted |= wire::kOverIoUring;
   return wanted & both_words(offered.flags, offered.flags2);
 }
 

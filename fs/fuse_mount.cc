@@ -4,9 +4,9 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "fs/fuse_device.h"
 #include "fs/fuse_front.h"
 #include "fs/fuse_notifier.h"
+#include "fs/fuse_ring_transport.h"
 
 namespace kmsfs {
 namespace {
@@ -64,8 +64,8 @@ Result<void> Mounted::State::mount(FileSystem& file_system, const MountOptions& 
   InitChoices choices;
   choices.writeback = options.writeback && !options.shared;
   choices.shared = options.shared;
-  auto made = DeviceTransport::make(std::move(there->device), std::move(*session), front, options.workers,
-                                    choices, logger);
+  auto made = make_transport(options.transport, std::move(there->device), std::move(*session), front,
+                             options.workers, choices, logger);
   if (!made) return std::move(made).error();
   transport = std::move(*made);
   notifier = std::make_shared<FuseNotifier>(*transport);

@@ -199,6 +199,15 @@ Result<bool> MountOptions::take(std::string_view option) {
     const auto [end, failed] = std::from_chars(value.data(), value.data() + value.size(), workers);
     if (failed != std::errc{} || end != value.data() + value.size() || workers < 1 || workers > 64)
       return error(Kind::kInvalid, "workers= takes a number from 1 to 64");
+  } else if (name == "transport") {
+    constexpr std::pair<std::string_view, TransportChoice> kChoices[] = {
+        {"auto", TransportChoice::kAutomatic},
+        {"ring", TransportChoice::kRing},
+        {"device", TransportChoice::kDevice}};
+    for (const auto& [word, choice] : kChoices) {
+      if (value == word) return transport = choice, true;
+    }
+    return error(Kind::kInvalid, "transport= takes auto, ring or device");
   } else {
     return false;
   }

@@ -15,6 +15,9 @@
 
 namespace kmsfs {
 
+// Over what the kernel sends requests: io_uring where it works, one of the two, or no mount.
+enum class TransportChoice { kAutomatic, kRing, kDevice };
+
 struct MountOptions {
   std::string mountpoint;
   std::string source;             // what df shows in its first column, for example the backing directory
@@ -28,6 +31,7 @@ struct MountOptions {
   bool nodiratime = false;
   bool synchronous = false;
   unsigned workers = 4;
+  TransportChoice transport = TransportChoice::kAutomatic;
   bool writeback = true;  // the kernel caches writes; only for a volume that nobody else changes
   bool shared = false;    // others change the volume too: the kernel caches neither writes nor names
   bool debug = false;     // libfuse says every request on standard error

@@ -50,8 +50,9 @@ ModelMount::ModelMount(const ModelSetup& setup) {
   ::posix_spawn_file_actions_init(&actions);
   ::posix_spawn_file_actions_adddup2(&actions, server_in.get(), STDIN_FILENO);
   ::posix_spawn_file_actions_adddup2(&actions, server_out.get(), STDOUT_FILENO);
-  std::string program = KMSFS_MODEL_SERVER, aead = setup.aead, writeback = setup.writeback;
-  char* arguments[] = {program.data(), aead.data(), writeback.data(), nullptr};
+  std::string program = KMSFS_MODEL_SERVER, aead = setup.aead, writeback = setup.writeback,
+              transport = "transport=" + setup.transport;
+  char* arguments[] = {program.data(), aead.data(), writeback.data(), transport.data(), nullptr};
   const int started = ::posix_spawn(&server_, program.c_str(), &actions, nullptr, arguments, environ);
   ::posix_spawn_file_actions_destroy(&actions);
   if (started != 0) {

@@ -13,11 +13,12 @@
 namespace kmsfs::testing {
 
 struct ModelSetup {
-  std::string aead;       // "openssl", "ipsec-mb"
-  std::string writeback;  // "writeback", "no-writeback"
+  std::string aead;                  // "openssl", "ipsec-mb"
+  std::string writeback;             // "writeback", "no-writeback"
+  std::string transport = "device";  // as in -o transport=
 };
 inline void PrintTo(const ModelSetup& setup, std::ostream* out) {
-  *out << setup.aead << ", " << setup.writeback;
+  *out << setup.aead << ", " << setup.writeback << ", " << setup.transport;
 }
 
 class ModelMount {

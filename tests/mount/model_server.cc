@@ -1,6 +1,6 @@
 // Mounts a volume on a KMS in memory for the model test, and unmounts it when its standard input ends.
 //
-//   model_server openssl|ipsec-mb writeback|no-writeback
+//   model_server openssl|ipsec-mb writeback|no-writeback transport=NAME
 //
 // Says "mounted DIRECTORY" when programs can use DIRECTORY/mnt; each line that it reads mounts anew, which it
 // says again. A process of its own, because a program that maps a file of a mount that it serves itself can
@@ -17,7 +17,7 @@
 
 int main(int argc, char** argv) {
   using namespace kmsfs;  // NOLINT
-  if (argc != 3) return 2;
+  if (argc != 4) return 2;
   std::signal(SIGPIPE, SIG_IGN);
   const std::string aead = argv[1], writeback = argv[2];
   LockedMemory::Options memory;
@@ -30,6 +30,7 @@ int main(int argc, char** argv) {
   }
   MountOptions options;
   options.writeback = writeback == "writeback";
+  if (!options.take(argv[3])) return 2;
   options.nodev = false;
   options.nosuid = false;
   kmsfs::testing::MountedVolume volume(options);

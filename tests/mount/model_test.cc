@@ -284,14 +284,16 @@ TEST_P(Model, ThreadsThatWriteIntoTheSameBlocksLoseNoWrite) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(
-    On, Model,
-    ::testing::Values(ModelSetup{"ipsec-mb", "writeback"}, ModelSetup{"ipsec-mb", "no-writeback"},
-                      ModelSetup{"openssl", "writeback"}, ModelSetup{"openssl", "no-writeback"}),
-    [](const auto& setup) {
-      return std::string(setup.param.aead == "openssl" ? "OpenSsl" : "IpsecMb") +
-             (setup.param.writeback == "writeback" ? "WithWriteback" : "WithoutWriteback");
-    });
+INSTANTIATE_TEST_SUITE_P(On, Model,
+                         ::testing::Values(ModelSetup{"ipsec-mb", "writeback"},
+                                           ModelSetup{"ipsec-mb", "no-writeback"},
+                                           ModelSetup{"openssl", "writeback", "auto"},
+                                           ModelSetup{"openssl", "no-writeback", "auto"}),
+                         [](const auto& setup) {
+                           return std::string(setup.param.aead == "openssl" ? "OpenSsl" : "IpsecMb") +
+                                  (setup.param.writeback == "writeback" ? "WithWriteback"
+                                                                        : "WithoutWriteback");
+                         });
 
 TEST(ModelItself, ShrinkingLeavesWhatIsNeededAndNothingElse) {
   std::vector<int> items(1000);

@@ -19,9 +19,10 @@
 
 #include "core/guarded.h"
 #include "core/waiting.h"
-#include "fs/fuse_device.h"
 #include "fs/fuse_library.h"
+#include "fs/fuse_ring_transport.h"
 #include "fs/mount_point.h"
+#include "tests/support/mount_watchdog.h"
 #include "tests/support/temporary_directory.h"
 
 namespace kmsfs::testing {
@@ -78,7 +79,8 @@ class OneFileSession final : public UnknownRequests {
   static constexpr std::size_t kSize = 8 << 20;
   static constexpr fuse_ino_t kFile = 2;
 
-  explicit OneFileSession(unsigned workers = 4) {
+  explicit OneFileSession(unsigned workers = 4, TransportChoice choice = TransportChoice::kDevice,
+                          bool writeback = false) {
     MountOptions options;
     options.mountpoint = directory_.path().string();
     options.source = "one file";
@@ -86,6 +88,7 @@ class OneFileSession final : public UnknownRequests {
     EXPECT_TRUE(mounted.ok()) << (mounted ? "" : mounted.error().text);
     if (!mounted) return;
     point = std::move(mounted->point);
+    watchdog_.emplace(point.path(), std::chrono::seconds(50));
     std::string name = "test";
     char* words[] = {name.data(), nullptr};
     fuse_args arguments = FUSE_ARGS_INIT(1, words);
@@ -93,9 +96,9 @@ class OneFileSession final : public UnknownRequests {
     Session session(fuse_session_new(&arguments, &table, sizeof table, this));
     fuse_opt_free_args(&arguments);
     InitChoices choices;
-    choices.writeback = false;
-    auto made = DeviceTransport::make(std::move(mounted->device), std::move(session), *this, workers, choices,
-                                      make_null_logger());
+    choices.writeback = writeback;
+    auto made = make_transport(choice, std::move(mounted->device), std::move(session), *this, workers,
+                               choices, make_null_logger());
     EXPECT_TRUE(made.ok());
     if (!made) return;
     transport = std::move(*made);
@@ -118,6 +121,7 @@ class OneFileSession final : public UnknownRequests {
 
  private:
   TemporaryDirectory directory_;
+  std::optional<MountWatchdog> watchdog_;
 
  public:
   MountPoint point;

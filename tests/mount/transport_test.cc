@@ -49,16 +49,27 @@ class Reader {
   std::thread thread_;
 };
 
-class Transport : public ::testing::Test {
+std::ptrdiff_t threads() {
+  return std::distance(begin(std::filesystem::directory_iterator("/proc/self/task")), {});
+}
+
+class Transport : public ::testing::TestWithParam<TransportChoice> {
  protected:
   void SetUp() override {
     if (::geteuid() != 0 || ::access("/dev/fuse", R_OK | W_OK) != 0)
       GTEST_SKIP() << "needs root and /dev/fuse";
+    if (const auto possible = fuse_over_io_uring_possible(); over_rings() && !possible)
+      GTEST_SKIP() << possible.error().text;
   }
+  static bool over_rings() { return GetParam() == TransportChoice::kRing; }
 };
+INSTANTIATE_TEST_SUITE_P(Over, Transport, ::testing::Values(TransportChoice::kDevice, TransportChoice::kRing),
+                         [](const auto& over) {
+                           return over.param == TransportChoice::kRing ? "Rings" : "TheDevice";
+                         });
 
-TEST_F(Transport, AgreesOnWhatDebiansLibfuseCannotAskFor) {
-  OneFileSession session;
+TEST_P(Transport, AgreesOnWhatDebiansLibfuseCannotAskFor) {
+  OneFileSession session(4, GetParam());
   const auto negotiated = session.transport->figures().negotiated;
   for (const char* flag :
        {"parallel_dirops", "handle_killpriv_v2", "setxattr_ext", "posix_acl", "dont_mask", "cache_symlinks",
@@ -68,16 +79,16 @@ TEST_F(Transport, AgreesOnWhatDebiansLibfuseCannotAskFor) {
   EXPECT_EQ(std::find(negotiated.begin(), negotiated.end(), "writeback_cache"), negotiated.end());
 }
 
-TEST_F(Transport, ShowsItsTypeAndSourceInTheMountTable) {
-  OneFileSession session;
+TEST_P(Transport, ShowsItsTypeAndSourceInTheMountTable) {
+  OneFileSession session(4, GetParam());
   std::ifstream mounts("/proc/self/mounts");
   const std::string all(std::istreambuf_iterator<char>(mounts), {});
   EXPECT_NE(all.find("one\\040file " + session.directory() + " fuse.kmsfs rw,nosuid,nodev"),
             std::string::npos);
 }
 
-TEST_F(Transport, CarriesAMebibyteInOneRequestEachWay) {
-  OneFileSession session;
+TEST_P(Transport, CarriesAMebibyteInOneRequestEachWay) {
+  OneFileSession session(4, GetParam());
   const UniqueFd fd(::open(session.file().c_str(), O_RDWR | O_DIRECT));
   ASSERT_TRUE(fd);
   constexpr std::size_t kMiB = 1 << 20;
@@ -95,8 +106,8 @@ TEST_F(Transport, CarriesAMebibyteInOneRequestEachWay) {
   EXPECT_EQ(session.largest_read, kMiB);
 }
 
-TEST_F(Transport, HasAsManyRequestsUnderWayAsItHasWorkers) {
-  OneFileSession session(3);
+TEST_P(Transport, HasAsManyRequestsUnderWayAsItHasWorkers) {
+  OneFileSession session(3, GetParam());
   session.gate.hold();
   std::vector<std::thread> lookups;
   for (int i = 0; i < 3; ++i)
@@ -109,8 +120,8 @@ TEST_F(Transport, HasAsManyRequestsUnderWayAsItHasWorkers) {
 }
 
 // As many programs as there may be workers are too many for a test; a hundred need several rounds of more.
-TEST_F(Transport, ServesOthersWhileHundredProgramsWaitForSomethingSlow) {
-  OneFileSession session(4);
+TEST_P(Transport, ServesOthersWhileHundredProgramsWaitForSomethingSlow) {
+  OneFileSession session(4, GetParam());
   session.gate.hold();
   std::vector<std::thread> programs;
   for (int i = 0; i < 100; ++i)
@@ -126,8 +137,10 @@ TEST_F(Transport, ServesOthersWhileHundredProgramsWaitForSomethingSlow) {
   for (auto& program : programs) program.join();
 }
 
-TEST_F(Transport, KeepsNoMoreWorkersThanUsualOnceNobodyWaits) {
-  OneFileSession session(2);
+TEST_P(Transport, KeepsNoMoreWorkersThanUsualOnceNobodyWaits) {
+  OneFileSession session(2, GetParam());
+  // Over rings, a worker more per processor may stay.
+  const auto usual = threads() + (over_rings() ? ::sysconf(_SC_NPROCESSORS_CONF) : 0);
   session.gate.hold();
   std::vector<std::thread> programs;
   for (int i = 0; i < 30; ++i)
@@ -137,16 +150,13 @@ TEST_F(Transport, KeepsNoMoreWorkersThanUsualOnceNobodyWaits) {
   session.gate.let_go();
   for (auto& program : programs) program.join();
   // Those that are idle end with the next request that they get.
-  const auto threads = [] {
-    return std::distance(begin(std::filesystem::directory_iterator("/proc/self/task")), {});
-  };
-  for (int i = 0; i < 2000 && threads() > 4; ++i)
+  for (int i = 0; i < 2000 && threads() > usual; ++i)
     ::access((session.directory() + "/quick" + std::to_string(i)).c_str(), F_OK);
-  EXPECT_LE(threads(), 4);  // this one, two workers, and who looks after them
+  EXPECT_LE(threads(), usual);
 }
 
-TEST_F(Transport, StopsWhileWorkersThatWereAddedAreAtWork) {
-  OneFileSession session(2);
+TEST_P(Transport, StopsWhileWorkersThatWereAddedAreAtWork) {
+  OneFileSession session(2, GetParam());
   session.gate.hold();
   std::vector<std::thread> programs;
   for (int i = 0; i < 20; ++i)
@@ -161,8 +171,8 @@ TEST_F(Transport, StopsWhileWorkersThatWereAddedAreAtWork) {
   for (auto& program : programs) program.join();
 }
 
-TEST_F(Transport, HandsOnExtendedAttributesWithoutLosingBytes) {
-  OneFileSession session;
+TEST_P(Transport, HandsOnExtendedAttributesWithoutLosingBytes) {
+  OneFileSession session(4, GetParam());
   ASSERT_EQ(::setxattr(session.file().c_str(), "user.a-long-enough-name", "value", 5, XATTR_CREATE), 0);
   session.last_attribute.with([](const OneFileSession::Attribute& attribute) {
     EXPECT_EQ(attribute.name, "user.a-long-enough-name");
@@ -171,15 +181,15 @@ TEST_F(Transport, HandsOnExtendedAttributesWithoutLosingBytes) {
   });
 }
 
-TEST_F(Transport, AsksForAnAnswerToWhatLibfuseDoesNotKnow) {
-  OneFileSession session;
+TEST_P(Transport, AsksForAnAnswerToWhatLibfuseDoesNotKnow) {
+  OneFileSession session(4, GetParam());
   EXPECT_EQ(::open(session.directory().c_str(), O_TMPFILE | O_RDWR, 0600), -1);
   EXPECT_EQ(errno, EOPNOTSUPP);
   EXPECT_EQ(session.last_unknown, static_cast<std::uint32_t>(FUSE_TMPFILE));
 }
 
-TEST_F(Transport, CountsRequestsByNameAndErrorsByErrno) {
-  OneFileSession session;
+TEST_P(Transport, CountsRequestsByNameAndErrorsByErrno) {
+  OneFileSession session(4, GetParam());
   EXPECT_NE(::access((session.directory() + "/absent").c_str(), F_OK), 0);
   const auto figures = session.transport->figures();
   EXPECT_EQ(figures.operations.at("init"), 1U);
@@ -187,16 +197,16 @@ TEST_F(Transport, CountsRequestsByNameAndErrorsByErrno) {
   EXPECT_GE(figures.errors.at("ENOENT"), 1U);
 }
 
-TEST_F(Transport, EndsWhenItIsUnmountedFromOutside) {
-  OneFileSession session;
+TEST_P(Transport, EndsWhenItIsUnmountedFromOutside) {
+  OneFileSession session(4, GetParam());
   ASSERT_EQ(::access(session.file().c_str(), F_OK), 0);
   ASSERT_EQ(::umount2(session.directory().c_str(), 0), 0);
   EXPECT_TRUE(session.transport->wait_for(std::chrono::seconds(10)));
   EXPECT_FALSE(session.point.mounted());
 }
 
-TEST_F(Transport, EndsUnderLoadAfterALazyUnmountWhenTheLastFileIsClosed) {
-  OneFileSession session;
+TEST_P(Transport, EndsUnderLoadAfterALazyUnmountWhenTheLastFileIsClosed) {
+  OneFileSession session(4, GetParam());
   {
     Reader one(session.file()), two(session.file()), three(session.file());
     while (session.largest_read == 0) std::this_thread::yield();
@@ -207,8 +217,8 @@ TEST_F(Transport, EndsUnderLoadAfterALazyUnmountWhenTheLastFileIsClosed) {
   EXPECT_TRUE(session.transport->wait_for(std::chrono::seconds(10)));
 }
 
-TEST_F(Transport, StopsWhileProgramsReadAndRepliesToWhatIsUnderWay) {
-  OneFileSession session;
+TEST_P(Transport, StopsWhileProgramsReadAndRepliesToWhatIsUnderWay) {
+  OneFileSession session(4, GetParam());
   Reader one(session.file()), two(session.file());
   while (session.largest_read == 0) std::this_thread::yield();
   session.gate.hold();
@@ -221,14 +231,14 @@ TEST_F(Transport, StopsWhileProgramsReadAndRepliesToWhatIsUnderWay) {
   session.transport->close();  // and the readers hear ENOTCONN, or this test would not end
 }
 
-TEST_F(Transport, StopsWhenAllWorkersAreIdle) {
-  OneFileSession session;
+TEST_P(Transport, StopsWhenAllWorkersAreIdle) {
+  OneFileSession session(4, GetParam());
   session.transport->stop();
   EXPECT_TRUE(session.transport->wait_for(std::chrono::seconds(0)));
 }
 
-TEST_F(Transport, EndsWhenTheKernelAbortsTheConnection) {
-  OneFileSession session;
+TEST_P(Transport, EndsWhenTheKernelAbortsTheConnection) {
+  OneFileSession session(4, GetParam());
   const UniqueFd busy(::open(session.file().c_str(), O_RDONLY));
   ASSERT_TRUE(busy);
   EXPECT_EQ(::umount2(session.directory().c_str(), MNT_FORCE), -1);  // aborts, and stays because it is in use
@@ -237,20 +247,20 @@ TEST_F(Transport, EndsWhenTheKernelAbortsTheConnection) {
   EXPECT_TRUE(session.point.unmount(true).ok());
 }
 
-TEST_F(Transport, LeavesNoDescriptorBehind) {
-  { OneFileSession first; }
+TEST_P(Transport, LeavesNoDescriptorBehind) {
+  { OneFileSession first(4, GetParam()); }
   const std::size_t before = open_descriptors();
   for (int i = 0; i < 10; ++i) {
-    OneFileSession session;
+    OneFileSession session(4, GetParam());
     ASSERT_EQ(::access(session.file().c_str(), F_OK), 0);
   }
   EXPECT_EQ(open_descriptors(), before);
 }
 
-TEST_F(Transport, LeavesTheMountpointFree) {
+TEST_P(Transport, LeavesTheMountpointFree) {
   std::string directory;
   {
-    OneFileSession session;
+    OneFileSession session(4, GetParam());
     directory = session.directory();
     ASSERT_EQ(::access(session.file().c_str(), F_OK), 0);
   }

@@ -1,0 +1,95 @@
+#include "fs/fuse_ring_worker.h"
+
+#include <sys/prctl.h>
+
+#include <cerrno>
+#include <cstring>
+
+namespace kmsfs {
+namespace {
+
+constexpr std::size_t kLarge = 128 << 10;  // moving a thread costs as much as decrypting some of these
+constexpr unsigned kSmallAgain = 8;        // so many small ones in a row are another kind of work
+
+// Of the request or of its reply.
+std::size_t size_of(ByteView request) {
+  const auto& header = *reinterpret_cast<const fuse_in_header*>(request.data());  // NOLINT
+  if (header.opcode != FUSE_READ || request.size() < sizeof header + sizeof(fuse_read_in)) return header.len;
+  fuse_read_in in;
+  std::memcpy(&in, request.data() + sizeof header, sizeof in);
+  return in.size;
+}
+
+}  // namespace
+
+RingWorker::RingWorker(FuseConnection& connection) : FuseHandler(connection) {}
+
+void RingWorker::begin_thread(std::optional<std::uint16_t> queue) {
+  // Writing out for the kernel must not wait for memory that the kernel frees by writing out through us.
+  ::prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
+  Waiting::of_this_thread() = this;
+  queue_ = queue;
+  kept_ = false;
+  ::sched_getaffinity(0, sizeof anywhere_, &anywhere_);
+  keep_to_processor(true);
+}
+
+void RingWorker::keep_to_processor(bool keep) {
+  if (!queue_) return;
+  cpu_set_t one;
+  CPU_ZERO(&one);
+  CPU_SET(*queue_, &one);
+  // A processor that is switched off, or not for us: then anywhere.
+  ::sched_setaffinity(0, sizeof one, keep ? &one : &anywhere_);
+  kept_ = keep;
+}
+
+void RingWorker::serve(RingEntry& entry) {
+  const ByteSpan request = entry.request();
+  entry_ = &entry;
+  replied_ = waited_ = false;
+  if (!request.empty()) {
+    go_where_work_is(request);
+    handle(request.data(), request.size(), entry.payload());
+  }
+  if (!replied_) entry.set_failed(EIO);  // nothing that comes over a ring goes without an answer
+  entry_ = nullptr;
+}
+
+void RingWorker::go_where_work_is(ByteView request) {
+  const bool large = size_of(request) >= kLarge;
+  small_ones_ = large ? 0 : small_ones_ + 1;
+  if (large && kept_) keep_to_processor(false);
+  if (!kept_ && small_ones_ >= kSmallAgain) keep_to_processor(true);
+}
+
+ssize_t RingWorker::send(iovec* parts, int count) {
+  if (replied_) {
+    errno = EINVAL;
+    return -1;
+  }
+  const ssize_t size = entry_->set_reply(parts, count);
+  replied_ = size >= 0;
+  return size;
+}
+
+void RingWorker::begin() {
+  ++depth_;
+  waited_ = true;
+}
+
+void RingWorker::end() {
+  if (--depth_ == 0) connection_.interrupts.end(current_request().header->unique);
+}
+
+std::stop_token RingWorker::interruption() {
+  const fuse_in_header& request = *current_request().header;
+  return connection_.interrupts.of(request.unique, static_cast<pid_t>(request.pid));
+}
+
+bool RingWorker::signalled() {
+  static_cast<void>(interruption());
+  return connection_.interrupts.signalled(current_request().header->unique);
+}
+
+}  // namespace kmsfs

@@ -1,0 +1,45 @@
+// A RingWorker is one thread's share in a FuseRing: it has the request of one entry after the other handled.
+//
+// Always: it keeps to the processor of its queue, so that a program that waits and its worker need no
+// interrupt between processors; while requests are large it goes where there is time, as the program is then
+// busy with what it got before. Threads: serve() by one thread at a time, between which there may be others.
+#pragma once
+
+#include <sched.h>
+
+#include "core/waiting.h"
+#include "fs/fuse_handler.h"
+#include "fs/fuse_ring_entry.h"
+
+namespace kmsfs {
+
+class RingWorker final : public FuseHandler, public Waiting {
+ public:
+  explicit RingWorker(FuseConnection& connection);
+
+  // On a thread that works from here on, for this queue if it is for one.
+  void begin_thread(std::optional<std::uint16_t> queue);
+  // Has the entry's request handled and leaves the reply in the entry.
+  void serve(RingEntry& entry);
+  // Did the last request wait for something slow?
+  bool waited() const { return waited_; }
+
+  void begin() override;
+  void end() override;
+  std::stop_token interruption() override;
+  bool signalled() override;
+
+ private:
+  ssize_t send(iovec* parts, int count) override;
+  void go_where_work_is(ByteView request);
+  void keep_to_processor(bool keep);
+
+  cpu_set_t anywhere_{};
+  RingEntry* entry_ = nullptr;  // while a request is being handled
+  std::optional<std::uint16_t> queue_;
+  bool replied_ = false, waited_ = false, kept_ = false;
+  unsigned small_ones_ = 0;  // requests since the last large one
+  int depth_ = 0;            // of waits
+};
+
+}  // namespace kmsfs
