@@ -36,11 +36,22 @@ bool set_file_system_group(gid_t gid) {
   return static_cast<gid_t>(::setfsgid(static_cast<gid_t>(kNobodyChanged))) == gid;
 }
 
-std::vector<gid_t> groups_of_thread() {
+std::vector<gid_t> ask_for_groups() {
   std::vector<gid_t> groups(static_cast<std::size_t>(std::max(::getgroups(0, nullptr), 0)));
   const int count = ::getgroups(static_cast<int>(groups.size()), groups.data());
   groups.resize(static_cast<std::size_t>(std::max(count, 0)));
   return groups;
+}
+
+// Nobody but a CallerIdentity changes who a thread is, and it puts that back.
+struct OwnIdentity {
+  uid_t uid = ::geteuid();
+  gid_t gid = ::getegid();
+  std::vector<gid_t> groups = ask_for_groups();
+};
+const OwnIdentity& own_identity() {
+  thread_local const OwnIdentity own;
+  return own;
 }
 
 // The umask belongs to a structure that the threads of a process share until one asks for its own.
@@ -96,8 +107,8 @@ CallerIdentity::~CallerIdentity() {
 
 Result<void> CallerIdentity::assume(const Caller& caller) {
   std::vector<gid_t> groups = caller.groups ? *caller.groups : groups_of_process(caller.pid);
-  own_groups_ = groups_of_thread();
-  if (caller.uid == ::geteuid() && caller.gid == ::getegid() && groups == own_groups_) return {};
+  const OwnIdentity& own = own_identity();
+  if (caller.uid == own.uid && caller.gid == own.gid && groups == own.groups) return {};
   switched_ = true;
   // The user last: it takes the capabilities away that the others need.
   if (set_groups_of_thread(groups) && set_file_system_group(caller.gid) && set_file_system_user(caller.uid))
@@ -109,8 +120,8 @@ Result<void> CallerIdentity::assume(const Caller& caller) {
 }
 
 void CallerIdentity::restore() {
-  if (set_file_system_user(::geteuid()) && set_file_system_group(::getegid()) &&
-      set_groups_of_thread(own_groups_))
+  const OwnIdentity& own = own_identity();
+  if (set_file_system_user(own.uid) && set_file_system_group(own.gid) && set_groups_of_thread(own.groups))
     return;
   std::fputs("kmsfs: a thread could not give up a caller's identity\n", stderr);
   std::abort();

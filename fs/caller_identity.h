@@ -44,7 +44,6 @@ class CallerIdentity {
   void restore();
 
   bool switched_ = false;
-  std::vector<gid_t> own_groups_;
   Result<void> assumed_;
 };
 

@@ -206,6 +206,9 @@ Result<void> RealDisk::set_xattr(int fd, const std::string& name, ByteView value
 }
 
 Result<Bytes> RealDisk::get_xattr(int fd, const std::string& name) {
+  // By the descriptor itself: a way through /proc is three times the work.
+  if (::utimensat(fd, "", times, AT_EMPTY_PATH) == 0) return {};
+  if (errno != EINVAL) return last_error();  // EINVAL: a kernel before 5.8
   const ProcPath path(fd);
   Bytes value(256);  // most fit, and then one call is enough
   for (std::size_t attempt = 0; attempt < kMaxXattrRetries; ++attempt) {

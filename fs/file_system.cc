@@ -134,6 +134,8 @@ void FileSystem::maintain() {
   s.new_keys.maintain();
   s.branch_keys.maintain();
   for (const NodePtr& node : s.open_files()) {
+  s.prefetch.maintain();
+  s.drop_unused_listings();
     Inode& inode = s.content_of(node);
     // A revocation was told; that an age is over, in an outage, is found here.
     if (inode.has_unusable_key()) s.withdraw(node);

@@ -142,6 +142,10 @@ class FileSystem {
   // caller's groups. Of `flags` the access mode and O_TRUNC matter.
   Result<HandleId> open(NodeId node, int flags, const Caller* unprivileged = nullptr);
   Result<std::size_t> read(NodeId node, HandleId handle, std::uint64_t offset, ByteSpan out);
+  // Between open() and its answer. The first time that somebody opens a small file since its node is known,
+  // all of it goes to `give`, to be put into the kernel's cache: nobody else has the file open, and it cannot
+  // change meanwhile. `room` is for the content. `give` may not wait for other operations.
+  void opened(NodeId node, int flags, ByteSpan room, const std::function<void(ByteView)>& give);
   // Always at `offset`: for O_APPEND the kernel has put the end of the file there. from_page_cache
   // (FUSE_WRITE_CACHE): the program's write returned earlier, so it is still stored within a grace of 5 s
   // after its key was withdrawn.
@@ -158,7 +162,8 @@ class FileSystem {
                                  const Caller* unprivileged = nullptr);
 
   Result<HandleId> open_directory(NodeId node);
-  // Offset 0 starts (and reads the directory anew); offsets stay valid while the handle is open.
+  // Offset 0 starts (and reads the directory anew); offsets stay valid while the volume is mounted, whatever
+  // changes in the directory. Handle 0: of nobody who opened it.
   Result<void> read_directory(NodeId node, HandleId handle, std::uint64_t offset, bool plus,
                               const DirectorySink& sink);
   void release_directory(NodeId node, HandleId handle);

@@ -2,6 +2,8 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 
+#include <cassert>
+
 #include "fs/file_system_state.h"
 
 namespace kmsfs {
@@ -36,8 +38,11 @@ Result<NodePtr> FileSystem::State::regular(NodeId id) const {
 }
 
 Inode& FileSystem::State::content_of(const NodePtr& node) {
-  std::call_once(node->content_made, [&] { node->content = std::make_unique<Inode>(content); });
-  return *node->content;
+  if (Inode* known = node->content.load(std::memory_order_acquire)) return *known;
+  auto made = std::make_unique<Inode>(content);
+  Inode* other = nullptr;  // another thread may have been faster
+  if (!node->content.compare_exchange_strong(other, made.get())) return *other;
+  return *made.release();
 }
 
 Result<UniqueFd> FileSystem::State::open_same(int directory, const std::string& stored_name, const Node& node,
@@ -111,8 +116,9 @@ Result<struct stat> FileSystem::State::backing_attributes(const NodePtr& node) {
   return found;
 }
 
-// By way of an O_PATH descriptor, so that nothing but this very file is ever opened: what was planted in its
-// place is not even looked at, and opening a device or a FIFO could already do harm.
+// By way of an O_PATH descriptor that was compared with the node, so that nothing but this very file is ever
+// opened: what was planted in its place is not even looked at, and opening a device or a FIFO could already
+// do harm.
 Result<UniqueFd> FileSystem::State::open_content(const NodePtr& node, int flags) {
   auto path = path_descriptor(node);
   if (!path) return std::move(path).error();
@@ -123,12 +129,9 @@ Result<UniqueFd> FileSystem::State::open_content(const NodePtr& node, int flags)
     if (!attributes || attributes->st_uid != ::geteuid()) return fd;
     KMSFS_TRY(disk.change_mode((*path)->get(), (attributes->st_mode & 07777) | S_IRUSR | S_IWUSR));
     fd = disk.reopen((*path)->get(), flags);
+  assert(node->is(S_IFREG) && "nothing else has content");
     KMSFS_TRY(disk.change_mode((*path)->get(), attributes->st_mode & 07777));
   }
-  if (!fd) return fd;
-  auto attributes = disk.stat(fd->get());
-  if (!attributes) return std::move(attributes).error();
-  if (!S_ISREG(attributes->st_mode) || attributes->st_ino != node->inode) return errno_error(ESTALE);
   return fd;
 }
 

@@ -14,19 +14,19 @@ Result<void> FileSystem::unlink(NodeId parent_id, std::string_view name) {
   auto stored = s.observed(s.name_to_find(*parent, name));
   if (!stored) return std::move(stored).error();
   std::lock_guard lock(parent->entries());
-  auto attributes = s.disk.stat_at(parent->fd(), stored->entry);
+  // Opened before anybody is asked who it is: nearly always somebody knows it, and then it stays with the
+  // node.
+  auto path = s.disk.open_at(parent->fd(), stored->entry, O_PATH);
+  if (!path) return std::move(path).error();
+  auto attributes = s.disk.stat(path->get());
   if (!attributes) return std::move(attributes).error();
   if (S_ISDIR(attributes->st_mode)) return errno_error(EISDIR);
-  const Place place{parent->node, stored->entry};
-  const NodePtr node = s.nodes.find(attributes->st_dev, attributes->st_ino);
-  Descriptor kept;
-  if (node != nullptr) {
-    auto descriptor = s.descriptor_instead_of(place, parent->fd(), *node);
-    if (!descriptor) return std::move(descriptor).error();
-    kept = std::move(*descriptor);
-  }
   KMSFS_TRY(s.disk.unlink_at(parent->fd(), stored->entry, 0));
-  if (node != nullptr) s.nodes.remove_place(*node, place, std::move(kept));
+  const NodePtr node = s.nodes.find(attributes->st_dev, attributes->st_ino);
+  if (node != nullptr) {
+    s.nodes.remove_place(*node, Place{parent->node, stored->entry},
+                         std::make_shared<const UniqueFd>(std::move(*path)));
+  }
   s.files.remove_side_link(parent->fd(), stored->entry);
   return {};
 }

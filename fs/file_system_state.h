@@ -26,12 +26,8 @@ namespace kmsfs {
 
 inline Error errno_error(int number) { return Error::from_errno(number); }
 
-// One reading of a directory: taken at offset 0, so that offsets stay good while the handle is open.
-struct DirectoryStream {
-  std::mutex mutex;
-  bool taken = false;
-  std::vector<RawEntry> entries;  // "." and ".." come before them
-};
+// Tells that a handle is of a directory. What was read of it is kept with its node.
+struct DirectoryStream {};
 
 struct OpenHandle {
   NodePtr node;
@@ -73,6 +69,7 @@ struct FileSystem::State {
   std::shared_ptr<OpenHandle> take_handle(HandleId id);
   std::vector<NodePtr> open_files() const;
 
+  void give_content(const NodePtr& node, ByteSpan room, const std::function<void(ByteView)>& give);
   // Descriptors and attributes of a node, wherever it stands now. Never with a directory locked.
   Result<Descriptor> directory_descriptor(const NodePtr& node);
   Result<Descriptor> path_descriptor(const NodePtr& node);  // O_PATH
@@ -146,7 +143,13 @@ struct FileSystem::State {
     mode_t type = 0;
     std::optional<Entry> entry;
   };
-  Result<void> take_listing(const Parent& in, DirectoryStream& stream) const;
+  using Listing = std::shared_ptr<const std::vector<RawEntry>>;
+  // All that programs see, by place.
+  Result<std::vector<RawEntry>> list_by_place(int directory) const;
+  Result<Listing> listing(const Parent& in, std::uint64_t offset);
+  static std::uint64_t new_listing_seed();
+  static void end_listing(Node& node, const Listing& listing);
+  void drop_unused_listings();
   std::optional<Listed> read_entry(const Parent& in, const Result<DirectoryId>& id, const RawEntry& raw,
                                    bool look_up);
 
@@ -207,10 +210,15 @@ struct FileSystem::State {
   Background background;
 };
 
+  Guarded<std::vector<std::weak_ptr<Node>>> with_listings;  // those with a kept listing
+  const std::uint64_t listing_seed = new_listing_seed();
+
 inline constexpr std::string_view kUnreadablePrefix = ".kmsfs-unreadable.";
 
 template <typename Use>
 auto FileSystem::State::at_place(const NodePtr& node, Use&& use)
+  // By node id: the first opening of a file. Before the inode's lock.
+  std::array<std::mutex, 64> first_opening_locks;
     -> std::invoke_result_t<Use, int, const std::string&> {
   constexpr int kAttempts = 64;  // it may be renamed while we look
   for (int attempt = 0; attempt < kAttempts; ++attempt) {

@@ -10,6 +10,7 @@ namespace {
 
 constexpr std::string_view kUser = "user.";
 constexpr std::string_view kAccessAcl = "system.posix_acl_access";
+constexpr std::string_view kCapability = "security.capability";
 constexpr std::string_view kDefaultAcl = "system.posix_acl_default";
 constexpr std::size_t kMaxXattrName = 255;    // XATTR_NAME_MAX
 constexpr std::size_t kMaxValue = 64 * 1024;  // XATTR_SIZE_MAX
@@ -82,6 +83,7 @@ Result<void> FileSystem::set_xattr(NodeId id, const std::string& name, ByteView 
   std::lock_guard lock(s.xattr_lock(**node));
   KMSFS_TRY(s.disk.set_xattr(stored->path->get(), stored->name, value, flags));
   (*node)->no_xattrs = false;
+  (*node)->no_capability = false;
   if (!kill_set_group_id) return {};
   auto attributes = s.disk.stat(stored->path->get());
   if (!attributes) return std::move(attributes).error();
@@ -96,6 +98,7 @@ Result<Bytes> FileSystem::get_xattr(NodeId id, const std::string& name) {
   // The kernel asks for security.capability and ACLs of every file it meets.
   KMSFS_TRY(check_name(name));
   if ((*node)->no_xattrs) return errno_error(ENODATA);
+  if ((*node)->no_capability && name == kCapability) return errno_error(ENODATA);
   if (way_of(name) == Way::kEncrypt && !(*node)->is(S_IFREG) && !(*node)->is(S_IFDIR))
     return errno_error(ENODATA);
   auto stored = s.observed(s.stored_xattr(*node, name));

@@ -29,6 +29,12 @@ class FuseFront final : public UnknownRequests {
   FileSystem& files() const { return files_; }
   bool exclusive() const { return exclusive_; }
   double timeout() const { return exclusive_ ? 86400.0 : 0.0; }  // seconds
+  // Where the content of a file that is opened goes (node, all of it), ahead of the answer: before requests
+  // come.
+  using Give = std::function<void(NodeId, ByteView)>;
+  void set_give(Give give) { give_ = std::move(give); }
+  const Give& give() const { return give_; }
+
 
  private:
   RawAnswer create_unnamed(const FuseRequest& request);
@@ -40,3 +46,5 @@ class FuseFront final : public UnknownRequests {
 };
 
 }  // namespace kmsfs
+  const bool shared_;
+  Give give_;

@@ -70,12 +70,16 @@ void list(fuse_req_t request, fuse_ino_t node, std::size_t size, off_t offset, c
 }
 
 void opendir(fuse_req_t request, fuse_ino_t node, fuse_file_info* file) {
+  // Nobody else adds or removes names: to the kernel that means (since 5.1) that it may list from what it
+  // read before, and that it opens and closes directories without us from now on.
+  if (front_of(request).exclusive()) {
+    fuse_reply_err(request, ENOSYS);
+    return;
+  }
   FileSystem& files = files_of(request);
   auto handle = files.open_directory(node);
   if (!handle) return reply_error(request, handle.error());
   file->fh = *handle;
-  // Nobody else adds or removes names, so the kernel may list from what it read before.
-  file->cache_readdir = file->keep_cache = front_of(request).exclusive() ? 1 : 0;
   if (fuse_reply_open(request, file) != 0) files.release_directory(node, *handle);
 }
 

@@ -4,6 +4,15 @@
 
 namespace kmsfs::front {
 namespace {
+// Of a file larger than this the kernel reads what it needs.
+constexpr std::size_t kMostGiven = 32 << 10;
+
+// Appends go past the kernel's cache where others append too: it does not know where they end up.
+void choose_cache(const FuseFront& front, fuse_file_info& file) {
+  file.keep_cache = front.exclusive() ? 1 : 0;
+  file.direct_io = front.shared() && (file.flags & O_APPEND) != 0 ? 1 : 0;
+}
+
 
 // Not kept after a reply: where the last handle goes with it, so may the node.
 void reply_open(fuse_req_t request, fuse_ino_t node, HandleId handle, fuse_file_info& file) {
@@ -35,6 +44,11 @@ void open(fuse_req_t request, fuse_ino_t node, fuse_file_info* file) {
   const bool kill = in != nullptr && (in->open_flags & FUSE_OPEN_KILL_SUIDGID) != 0;
   const Caller caller = caller_of(request);
   auto handle = files_of(request).open(node, file->flags, kill ? &caller : nullptr);
+  if (const auto& give = front_of(request).give(); give && front_of(request).exclusive()) {
+    const ByteSpan room = current_request().reply_buffer;
+    files_of(request).opened(node, file->flags, room.first(std::min(kMostGiven, room.size())),
+                             [&](ByteView content) { give(node, content); });
+  }
   if (!handle) return reply_error(request, handle.error());
   reply_open(request, node, *handle, *file);
 }

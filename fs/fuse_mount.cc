@@ -74,6 +74,7 @@ Result<void> Mounted::State::mount(FileSystem& file_system, const MountOptions& 
        [to = notifier](NodeId parent, const std::string& name) { to->expire_entry(parent, name); }});
   KMSFS_TRY(transport->start());
   raise_kernel_limits(point.device());
+  front.set_give([to = notifier](NodeId node, ByteView content) { to->store(node, content); });
   return {};
 }
 

@@ -24,6 +24,13 @@ void FuseNotifier::expire_entry(std::uint64_t parent, const std::string& name) {
        {bytes_of(out), ByteView(as_bytes(std::string_view(name.c_str(), name.size() + 1)))});
 }
 
+void FuseNotifier::store(std::uint64_t node, ByteView content) {
+  fuse_notify_store_out out{};
+  out.nodeid = node;
+  out.size = static_cast<std::uint32_t>(content.size());
+  send(FUSE_NOTIFY_STORE, {bytes_of(out), content});
+}
+
 // An answer of ENOENT says that the kernel does not know the node or the name, which is what was wanted.
 void FuseNotifier::send(int code, const std::vector<ByteView>& payload) {
   FuseTransport* transport = nullptr;

@@ -1,8 +1,8 @@
 // The FuseNotifier tells the kernel what to forget.
 //
 // It outlives the mount in whoever still holds it: after close() notifications are silently dropped, and
-// close() returns only when none is under way. Threads: any, but never a handler's: the kernel may wait for
-// requests that it makes meanwhile.
+// close() returns only when none is under way. Threads: any, but, where nothing else is said, never a
+// handler's: the kernel may wait for requests that it makes meanwhile.
 #pragma once
 
 #include <condition_variable>
@@ -21,6 +21,9 @@ class FuseNotifier {
   void invalidate_node(std::uint64_t node);
   // Lets a name expire: the kernel asks again when somebody uses it, and forgets the node if nobody does.
   void expire_entry(std::uint64_t parent, const std::string& name);
+
+  // The content of a file that the kernel has no page of yet; that is why a handler may call this one.
+  void store(std::uint64_t node, ByteView content);
 
   void close();
 

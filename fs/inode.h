@@ -78,6 +78,9 @@ class Inode {
   Result<void> sync(bool data_only);
 
   // The file id that the header names, without its key: for what hangs on the file id.
+  // The same if the keys may be used as they are; otherwise false, and nobody is asked for them.
+  template <typename F>
+  bool read_if_usable(F&& use);
   Result<FileId> file_id(const Opener& opener);
   // What the header says, and the state as an open file knows it.
   Result<FileHeader> header(const Opener& opener);
@@ -169,3 +172,11 @@ auto Inode::change(F&& use, bool from_page_cache) -> std::invoke_result_t<F, Enc
 }
 
 }  // namespace kmsfs
+template <typename F>
+bool Inode::read_if_usable(F&& use) {
+  std::shared_lock lock(mutex_);
+  if (!usable(Use::kPlain)) return false;
+  use(static_cast<const EncryptedFile&>(*file_));
+  return true;
+}
+

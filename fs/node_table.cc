@@ -14,7 +14,7 @@ Node::Node(NodeId node_id, const struct stat& attributes)
       type(attributes.st_mode & S_IFMT),
       directory(S_ISDIR(attributes.st_mode) ? std::make_unique<DirectoryPart>() : nullptr) {}
 
-Node::~Node() = default;
+Node::~Node() { delete content.load(); }
 
 NodePtr NodeTable::insert(const struct stat& attributes) {
   auto node = std::make_shared<Node>(next_id_++, attributes);

@@ -32,6 +32,7 @@ inline constexpr NodeId kRootNode = 1;
 
 class Inode;
 struct Node;
+struct RawEntry;
 using NodePtr = std::shared_ptr<Node>;
 using Descriptor = std::shared_ptr<const UniqueFd>;  // shared by the table and whoever is using it
 
@@ -42,10 +43,19 @@ struct Place {
   bool operator==(const Place&) const = default;
 };
 
+// A reading of a directory that a program has not come to the end of.
+struct KeptListing {
+  std::shared_ptr<const std::vector<RawEntry>> entries;
+  bool used_lately = false;
+};
+
 // What only directories have.
 struct DirectoryPart {
   mutable std::shared_mutex entries;       // shared: look at the entries; alone: change them
   Guarded<std::optional<DirectoryId>> id;  // once it was read
+  Guarded<KeptListing> listing;
+  // On shared volumes, by which descriptor: after others removed the directory, its number may be another's.
+  Guarded<std::weak_ptr<const UniqueFd>> id_read_by;
   // Ids and side links made in it, and how many are durable; none is known to be when the node is new.
   std::atomic<std::uint64_t> links_made{1}, links_durable{0};
   bool links_are_not_known_durable() const { return links_durable != links_made; }
@@ -62,10 +72,13 @@ struct Node {
   const ino_t inode;
   const mode_t type;                               // S_IFMT bits
   const std::unique_ptr<DirectoryPart> directory;  // of directories
-  std::once_flag content_made;
-  std::unique_ptr<Inode> content;  // of regular files, made when first opened
+  std::atomic<Inode*> content{nullptr};            // of regular files, made when first opened; owned
   // Known to have no xattrs below; changes under the FileSystem's xattr locks.
   std::atomic<bool> no_xattrs{false};
+  // It was opened, so that the kernel may hold pages of it.
+  std::atomic<bool> opened{false};
+  // Nobody gave it a file capability since we made it: the kernel asks at the first write to every file.
+  std::atomic<bool> no_capability{false};
 
  private:
   friend class NodeTable;
