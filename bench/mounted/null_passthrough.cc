@@ -1,9 +1,10 @@
 // A file system that passes everything on to a directory and encrypts nothing: what kmsfs's transport, the
 // kernel and the calls below cost without it. Options, INIT flags, timeouts and limits are those of kmsfs.
 //
-//   null_passthrough SOURCE MOUNTPOINT      returns when it is mounted, and serves until it is unmounted
+//   null_passthrough SOURCE MOUNTPOINT [OPTION]
 //
-// For measuring only: it serves root, knows no extended attributes, and believes its kernel.
+// OPTION: one of kmsfs's, as transport=device. It returns when it is mounted, and serves until it is
+// unmounted. For measuring only: it serves root, knows no extended attributes, and believes its kernel.
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/resource.h>
@@ -20,9 +21,9 @@
 #include <unordered_map>
 
 #include "core/unique_fd.h"
-#include "fs/fuse_device.h"
 #include "fs/fuse_library.h"
 #include "fs/fuse_mount.h"
+#include "fs/fuse_ring_transport.h"
 
 namespace kmsfs {
 namespace {
@@ -366,7 +367,7 @@ int give_up(const std::string& why) {
 }
 
 // The parent leaves as soon as the child has mounted, with its status.
-int serve(const char* source, const char* mountpoint, int announce) {
+int serve(const char* source, const char* mountpoint, std::string_view option, int announce) {
   ::umask(0);
   const rlimit descriptors{1 << 20, 1 << 20};  // one for each node that the kernel knows; root may
   ::setrlimit(RLIMIT_NOFILE, &descriptors);
@@ -378,11 +379,12 @@ int serve(const char* source, const char* mountpoint, int announce) {
   options.mountpoint = mountpoint;
   options.source = source;
   options.subtype = "null";
+  if (!option.empty() && !options.take(option)) return give_up(std::string(option));
   auto there = MountPoint::mount(options);
   if (!there) return give_up(there.error().text);
   NothingUnknown unknown;
-  auto transport = DeviceTransport::make(std::move(there->device), make_session(files), unknown, kWorkers,
-                                         InitChoices{}, make_null_logger());
+  auto transport = make_transport(options.transport, std::move(there->device), make_session(files), unknown,
+                                  kWorkers, InitChoices{}, make_null_logger());
   if (!transport) return give_up(transport.error().text);
   if (auto started = (*transport)->start(); !started) return give_up(started.error().text);
   raise_kernel_limits(there->point.device());
@@ -397,7 +399,8 @@ int serve(const char* source, const char* mountpoint, int announce) {
 }  // namespace kmsfs
 
 int main(int argument_count, char** arguments) {
-  if (argument_count != 3) return kmsfs::give_up("null_passthrough SOURCE MOUNTPOINT");
+  if (argument_count != 3 && argument_count != 4)
+    return kmsfs::give_up("null_passthrough SOURCE MOUNTPOINT [OPTION]");
   std::array<int, 2> ready{};
   if (::pipe2(ready.data(), O_CLOEXEC) != 0) return kmsfs::give_up("no pipe");
   if (const pid_t child = ::fork(); child != 0) {
@@ -407,5 +410,5 @@ int main(int argument_count, char** arguments) {
   }
   ::setsid();
   ::close(ready[0]);
-  return kmsfs::serve(arguments[1], arguments[2], ready[1]);
+  return kmsfs::serve(arguments[1], arguments[2], argument_count == 4 ? arguments[3] : "", ready[1]);
 }
