@@ -7,6 +7,7 @@
 #include "cli/control_client.h"
 #include "cli/mount_table.h"
 #include "cli/text.h"
+#include "kms/audit_record.h"
 
 namespace kmsfs::cli {
 
@@ -32,6 +33,9 @@ void print(std::string_view name, const std::string& value) {
 
 void print_master_key(const json& key) {
   std::string text = key.value("arn", "") + ": " + key.value("state", "");
+  if (const auto since = key.value("since_ms", std::int64_t{0}); since > 0) {
+    text += " since " + kms::iso_time(since);
+  }
   if (const auto held = key.value("data_keys_held", std::uint64_t{0}); held > 0) {
     text += ", data keys held: " + std::to_string(held);
   }

@@ -12,7 +12,7 @@ namespace kmsfs::cli {
 namespace {
 
 std::string_view state_of(const KeyCache::MasterKeyStatus& key) {
-  if (!key.refused) return "usable";
+  if (!key.refused) return key.unreachable ? "unreachable" : "usable";
   switch (*key.refused) {
     case Kind::kDenied:
       return "denied";

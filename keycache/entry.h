@@ -68,10 +68,11 @@ struct MasterKey {
 
   struct Standing {
     std::optional<Error> refused;
-    WallTime since{0};                     // when that began
-    BootTime ask_after{0};                 // while refused
-    BootTime probe_at{0};                  // when the KMS should be asked whether it still says yes
-    std::shared_ptr<const Request> proof;  // the last one that it said yes to: what a probe asks
+    WallTime since{0};                          // when that began
+    std::optional<WallTime> unreachable_since;  // the KMS could not be asked, and has not answered yet
+    BootTime ask_after{0};                      // while refused
+    BootTime probe_at{0};                       // when the KMS should be asked whether it still says yes
+    std::shared_ptr<const Request> proof;       // the last one that it said yes to: what a probe asks
   };
 
   const std::string arn;

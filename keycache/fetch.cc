@@ -183,6 +183,7 @@ void KeyCache::State::confirm(MasterKey& master, const std::shared_ptr<const Req
   const WallTime wall = clock_.wall_time();
   const BootTime now = clock_.boot_time();
   master.standing.with([&](MasterKey::Standing& standing) {
+    standing.unreachable_since.reset();
     if (master.epoch.load() > begun) return;
     if (standing.refused) standing.since = wall;
     standing.refused.reset();
@@ -191,8 +192,15 @@ void KeyCache::State::confirm(MasterKey& master, const std::shared_ptr<const Req
   });
 }
 
+void KeyCache::State::note_outage(MasterKey& master) {
+  master.standing.with([now = clock_.wall_time()](MasterKey::Standing& standing) {
+    if (!standing.unreachable_since) standing.unreachable_since = now;
+  });
+}
+
 Result<KeyHandle> KeyCache::State::failed(const Wanted& wanted, Error reason) {
   if (is_outage(reason.kind)) {
+    note_outage(wanted.master);
     auto outlasted = outlast_outage(wanted, reason);
     if (!outlasted) return std::move(outlasted).error();
     if (*outlasted) return std::move(**outlasted);

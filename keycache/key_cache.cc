@@ -216,6 +216,7 @@ void KeyCache::State::revoke(MasterKey& master, const Error& reason) {
     const bool differs = !standing.refused || standing.refused->kind != reason.kind;
     if (differs) standing.since = wall;
     standing.refused = reason;
+    standing.unreachable_since.reset();
     standing.ask_after = now + kAskAgainAfter;
     standing.probe_at = now + options_.probe_interval;
     return differs;
@@ -286,7 +287,9 @@ KeyCache::MasterKeyStatus KeyCache::State::status_of(const MasterKey& master) {
   status.keys_held = master.keys_held;
   master.standing.with([&](const MasterKey::Standing& standing) {
     if (standing.refused) status.refused = standing.refused->kind;
-    status.since_ms = std::chrono::duration_cast<std::chrono::milliseconds>(standing.since).count();
+    status.unreachable = !standing.refused && standing.unreachable_since;
+    const WallTime since = status.unreachable ? *standing.unreachable_since : standing.since;
+    status.since_ms = std::chrono::duration_cast<std::chrono::milliseconds>(since).count();
   });
   return status;
 }

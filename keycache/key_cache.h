@@ -84,6 +84,7 @@ class KeyCache {
   struct MasterKeyStatus {
     std::string key_arn;
     std::optional<Kind> refused;  // why, if it may not be used now
+    bool unreachable = false;     // the KMS could not be asked when it was last tried; not if refused
     std::int64_t since_ms = 0;    // wall time of that state
     std::uint64_t keys_held = 0;  // their bytes are in locked memory now
   };

@@ -67,6 +67,7 @@ void KeyCache::State::probe() {
     auto answer = decrypt(*master, *proof);
     if (answer) confirm(*master, proof, begun, true);
     if (!answer && is_refusal(answer.error().kind)) revoke(*master, answer.error());
+    if (!answer && is_outage(answer.error().kind)) note_outage(*master);
   }
 }
 

@@ -89,6 +89,7 @@ class KeyCache::State : public std::enable_shared_from_this<KeyCache::State> {
   // Nothing, if the key was forgotten since `begun`.
   Result<std::optional<KeyHandle>> keep(const Wanted& wanted, DataKey key, std::optional<Room> room,
                                         std::uint64_t begun, keycache::Flight* flight);
+  void note_outage(MasterKey& master);
   Result<KeyHandle> failed(const Wanted& wanted, Error reason);
   Result<std::optional<KeyHandle>> outlast_outage(const Wanted& wanted, const Error& reason);
   void confirm(MasterKey& master, const std::shared_ptr<const Request>& request, std::uint64_t begun,

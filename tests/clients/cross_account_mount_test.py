@@ -1,6 +1,7 @@
 """One volume and two accounts, as an operator does it: account OWNER owns the key, a user of account PARTNER may use it.
 
-Both mount the same backing directory, one after the other, with keys from a kmsd over HTTP and credentials from profiles.
+Both mount the same backing directory with keys from a kmsd over HTTP and credentials from profiles: one after the other, and with
+--shared at the same time.
 """
 
 import errno
@@ -8,67 +9,19 @@ import json
 import os
 import shutil
 import subprocess
+import threading
+import time
 import unittest
 
-from kmsd_session import LIMIT_SECONDS, Refused, Session
-
-OWNER, PARTNER = "111122223333", "444455556666"
-USE = ["kms:DescribeKey", "kms:GenerateDataKey", "kms:Decrypt"]
+from kmsd_session import LIMIT_SECONDS, Refused
+from mount_session import PARTNER, USE, MountTest, needs_fuse
 
 
-@unittest.skipUnless(os.geteuid() == 0 and os.access("/dev/fuse", os.R_OK | os.W_OK), "needs root and /dev/fuse")
-class OneVolumeAndTwoAccounts(unittest.TestCase):
+@needs_fuse
+class OneVolumeAndTwoAccounts(MountTest):
     def setUp(self):
-        session = self.session = self.enterContext(Session())
-        admin = session.make_user(OWNER, "admin", [{"Effect": "Allow", "Action": "kms:*", "Resource": "*"}])
-        alice = session.make_user(OWNER, "alice", [{"Effect": "Allow", "Action": USE, "Resource": "*"}])
-        self.bob = session.make_user(PARTNER, "bob")
-        session.write_profiles(admin=admin, alice=alice, bob=self.bob)
-        self.key = session.admin("--principal", admin.arn, "create-key", "--alias", "test-kms", "--admin", "user/admin",
-                                 "--user", "user/alice", "--external-account", PARTNER)["KeyMetadata"]["Arn"]
-        self.backing, self.mountpoint = str(session.path / "vault"), str(session.path / "plain")
-        os.mkdir(self.mountpoint)
-        self.addCleanup(self.kmsfs, "alice", "umount", "--unguard", self.mountpoint)
-        self.addCleanup(subprocess.run, ["umount", "-l", self.mountpoint], stderr=subprocess.DEVNULL, check=False)
-        self.done("alice", "init", "--kms", session.url, "--key", "alias/test-kms", self.backing)
-
-    def kmsfs(self, profile, *arguments):
-        environment = self.session.environment() | {"AWS_PROFILE": profile, "PATH": "/usr/sbin:/usr/bin:/sbin:/bin"}
-        return subprocess.run([os.environ["KMSFS"], *arguments], stdin=subprocess.DEVNULL, capture_output=True, text=True,
-                              timeout=LIMIT_SECONDS, check=False, env=environment)
-
-    def done(self, profile, *arguments):
-        result = self.kmsfs(profile, *arguments)
-        self.assertEqual(result.returncode, 0, result.stderr)
-        return result
-
-    def mount(self, profile, *options):
-        return self.done(profile, "mount", *options, self.backing, self.mountpoint)
-
-    def unmount(self):
-        self.done("alice", "umount", self.mountpoint)
-
-    def let_bob(self, actions, **condition):
-        statement = {"Effect": "Allow", "Action": actions, "Resource": self.key}
-        if condition:
-            statement["Condition"] = condition
-        self.session.allow(PARTNER, "bob", [statement])
-
-    def path(self, name):
-        return os.path.join(self.mountpoint, name)
-
-    def write(self, name, text):
-        with open(self.path(name), "w", encoding="utf-8") as file:
-            file.write(text)
-
-    def read(self, name):
-        with open(self.path(name), encoding="utf-8") as file:
-            return file.read()
-
-    def refuses(self, number, call, *arguments):
-        with self.assertRaises(OSError) as refused:
-            call(*arguments)
-        self.assertEqual(refused.exception.errno, number)
+        super().setUp()
+        self.done("alice", "init", "--kms", self.session.url, "--key", "alias/test-kms", self.backing)
 
     def test_each_reads_what_the_other_wrote_and_only_the_owner_manages(self):
         self.mount("alice")
@@ -156,6 +109,85 @@ class OneVolumeAndTwoAccounts(unittest.TestCase):
         shutil.copyfile(os.path.join(self.backing, secret["stored_name"]), os.path.join(self.backing, public["stored_name"]))
         self.mount("bob")
         self.refuses(errno.EACCES, self.read, "public")
+
+
+@needs_fuse
+class TwoPrincipalsOnOneHost(MountTest):
+    """Both have the same files open at the same time; what the KMS says to one is no answer to the other."""
+
+    def setUp(self):
+        super().setUp()
+        self.done("alice", "init", "--kms", self.session.url, "--key", "alias/test-kms", self.backing)
+        self.let_bob(USE)
+        self.at_bob = str(self.session.path / "plain-bob")
+        os.mkdir(self.at_bob)
+        self.addCleanup(self.kmsfs, "bob", "umount", "--unguard", self.at_bob)
+        self.addCleanup(subprocess.run, ["umount", "-l", self.at_bob], stderr=subprocess.DEVNULL, check=False)
+        self.mount("alice", "--shared", "--probe-interval", "1")
+        self.mount("bob", "--shared", "--probe-interval", "1", at=self.at_bob)
+
+    def decrypts(self, arn):
+        """The file ids for which that principal has asked, as the audit log tells."""
+        return [line["requestParameters"]["encryptionContext"].get("kmsfs:file") for line in self.session.audit_lines()
+                if line["eventName"] == "Decrypt" and not line.get("errorCode") and line["userIdentity"].get("arn") == arn]
+
+    def file_id(self, name):
+        return json.loads(self.done("alice", "info", "--json", self.path(name)).stdout)[0]["file_id"]
+
+    def test_each_asks_the_kms_for_itself_and_each_reads_what_the_other_closed(self):
+        self.write("letter", "to bob")
+        self.assertEqual(self.read("letter", self.at_bob), "to bob")
+        self.write("reply", "to alice", self.at_bob)
+        self.assertEqual(self.read("reply"), "to alice")
+        letter, reply = self.file_id("letter"), self.file_id("reply")
+        # Alice made the key of the letter and holds it: that spared Bob nothing, and the reverse.
+        self.assertIn(letter, self.decrypts(self.bob.arn))
+        self.assertIn(reply, self.decrypts(self.alice.arn))
+        processes = {self.status()["process"], self.status(self.at_bob)["process"]}
+        self.assertEqual(len(processes), 2, "one process serves both")
+        self.assertEqual(self.status()["principal"], self.alice.arn)
+        self.assertEqual(self.status(self.at_bob)["principal"], self.bob.arn)
+
+    def test_permission_taken_from_one_leaves_the_other_at_work_on_the_same_open_file(self):
+        self.write("both", "of both")
+        with open(self.path("both"), "rb", buffering=0) as hers, open(self.path("both", self.at_bob), "rb", buffering=0) as his:
+            failures, stop = [], threading.Event()
+
+            def read_on():
+                while not stop.is_set():
+                    try:
+                        if os.pread(hers.fileno(), 7, 0) != b"of both":
+                            failures.append("other bytes")
+                    except OSError as failed:
+                        failures.append(failed)
+                    time.sleep(0.005)
+
+            reader = threading.Thread(target=read_on, daemon=True)
+            reader.start()
+            try:
+                self.assertEqual(os.pread(his.fileno(), 7, 0), b"of both")
+                self.let_bob(["kms:DescribeKey"])
+                self.comes_true(lambda: self.errno_of_reading(his) == errno.EACCES, "Bob reads on")
+                self.refuses(errno.EACCES, self.read, "both", self.at_bob)
+                states = [self.status(at)["master_keys"][0]["state"] for at in (self.mountpoint, self.at_bob)]
+                self.assertEqual(states, ["usable", "denied"])
+                self.write("later", "by alice")
+                self.refuses(errno.EACCES, self.read, "later", self.at_bob)
+                self.let_bob(USE)
+                self.comes_true(lambda: self.errno_of_reading(his) == 0, "Bob's mount does not heal")
+                self.assertEqual(self.read("later", self.at_bob), "by alice")
+            finally:
+                stop.set()
+                reader.join(30)
+            self.assertEqual(failures, [])
+
+    @staticmethod
+    def errno_of_reading(file):
+        try:
+            os.pread(file.fileno(), 7, 0)
+        except OSError as failed:
+            return failed.errno
+        return 0
 
 
 if __name__ == "__main__":
