@@ -114,7 +114,7 @@ class Place:
         answers.write_text(self.peer.stdin)
         with open(answers, encoding="utf-8") as stdin:
             processes.start_daemon(self._filled(self.peer.mount), self.top / "log", stdin=stdin,
-                                   env={**os.environ, **self.peer.environment})
+                                   seconds=240, env={**os.environ, **self.peer.environment})  # cryfs thinks long about a password
         if not processes.wait_until(lambda: _device_of_mount(str(self.directory)) is not None, 20):
             raise Failed(f"{self.peer.name} is not mounted after 20 s")
         self.daemon = _daemon_of(str(self.directory))

@@ -41,8 +41,11 @@ def command(arguments, seconds=60, **options):
 def start_daemon(arguments, log, seconds=60, **options):
     """For commands that leave a process behind, which must not hold a pipe of ours."""
     with open(log, "w", encoding="utf-8") as out:
-        status = subprocess.run(arguments, stdin=options.pop("stdin", subprocess.DEVNULL), stdout=out, stderr=out,
-                                timeout=seconds, check=False, **options).returncode
+        try:
+            status = subprocess.run(arguments, stdin=options.pop("stdin", subprocess.DEVNULL), stdout=out, stderr=out,
+                                    timeout=seconds, check=False, **options).returncode
+        except subprocess.TimeoutExpired:
+            status = f"none within {seconds:.0f} s"
     if status != 0:
         lines = pathlib.Path(log).read_text(encoding="utf-8", errors="replace").strip().splitlines()
         raise Failed(f"{arguments[0]}: exit status {status}: {' '.join(lines[-2:])[:300]}")

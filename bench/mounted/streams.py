@@ -51,7 +51,7 @@ def read(place):
 
 def read_by_16(place):
     part = (place.sizes.large_mib << 20) // 16
-    return _mib(_fio(place, "read", "1M", "--numjobs=16", f"--offset_increment={part}", size=part))
+    return _mib(_fio(place, "read", "256k", "--numjobs=16", f"--offset_increment={part}", size=part))
 
 
 def read_random(place):
