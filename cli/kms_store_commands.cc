@@ -94,7 +94,7 @@ Outcome back_up(KmsRun& run) {
   auto directory = run.kms.store_directory("backed up");
   if (!directory) return kms_failure(run, directory.error());
   const std::string to = run.arguments.text("DIR");
-  return print_copy(run, to, kms::copy_store(*directory, to, run.kms.logger()));
+  return print_copy(run, to, kms::back_up_store(*directory, to, run.kms.logger()));
 }
 
 Outcome restore(KmsRun& run) {

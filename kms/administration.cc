@@ -59,17 +59,23 @@ Result<std::shared_ptr<const LoadedKey>> stored_key_of_alias(Engine& engine, con
 
 }  // namespace
 
-Result<void> Administration::change(std::string_view event, std::string_view source, std::string text,
-                                    const Engine::Change& act) {
+AuditRecord Administration::begin_record(std::string_view event, std::string_view source, std::string text,
+                                         uid_t by) const {
   AuditRecord record;
   record.identity.type = "StoreOwner";
-  record.identity.principal_id = std::to_string(::geteuid());
+  record.identity.principal_id = std::to_string(by);
   record.time_ms = engine_.now_ms();
   record.source = source;
   record.event = event;
   record.region = engine_.region();
   record.user_agent = "kmsfs";
   record.request_parameters = std::move(text);
+  return record;
+}
+
+Result<void> Administration::change(std::string_view event, std::string_view source, std::string text,
+                                    const Engine::Change& act, uid_t by) {
+  AuditRecord record = begin_record(event, source, std::move(text), by);
   record.read_only = false;
   return engine_.change(record, act);
 }

@@ -6,6 +6,7 @@
 #pragma once
 
 #include <sys/types.h>
+#include <unistd.h>
 
 #include <optional>
 #include <string>
@@ -41,8 +42,12 @@ class Administration {
   Result<void> put_key_policy(const std::string& key_arn, const std::string& document);
 
   // One change: `parameters` (JSON) for the record, `act` does it.
+  // `by`: the uid of whoever asked for it.
   Result<void> change(std::string_view event, std::string_view source, std::string parameters,
-                      const Engine::Change& act);
+                      const Engine::Change& act, uid_t by = ::geteuid());
+  // How a record of what the owner does begins.
+  AuditRecord begin_record(std::string_view event, std::string_view source, std::string parameters,
+                           uid_t by) const;
 
  private:
   Engine& engine_;

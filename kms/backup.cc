@@ -11,7 +11,7 @@
 #include <memory>
 #include <utility>
 
-#include "kms/audit_log.h"
+#include "kms/audit_turn.h"
 #include "kms/private_file.h"
 #include "kms/store.h"
 
@@ -152,6 +152,22 @@ std::string without_slash(std::string path) {
 }
 
 }  // namespace
+
+Result<BackupReport> back_up_store(const std::string& from, const std::string& to, Logger logger) {
+  auto owned = open_private_directory(from, "the key store");
+  if (!owned) return std::move(owned).error();
+  if (!Store::exists(from)) return error(Kind::kNotFound, "there is no key store in " + from);
+  {
+    auto store = Store::open(from);
+    if (!store) return std::move(store).error();
+    auto audit = AuditLog::open(from, logger);
+    if (!audit) return std::move(audit).error();
+    std::string parameters;
+    JsonWriter(parameters).begin().text("directory", to).end();
+    KMSFS_TRY(record_unsealed(**store, **audit, "BackupStore", std::move(parameters)));
+  }
+  return copy_store(from, to, std::move(logger));
+}
 
 Result<BackupReport> copy_store(const std::string& from, const std::string& named, Logger logger,
                                 const BackupCheck& check) {

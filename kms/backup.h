@@ -27,5 +27,7 @@ using BackupCheck = std::function<Result<void>(const std::string& directory)>;
 // kNotFound: there is no store in `from`; kExists: there is something in `to`'s place already.
 Result<BackupReport> copy_store(const std::string& from, const std::string& to, Logger logger,
                                 const BackupCheck& check = {});
+// The same, and the store's audit log tells of it (BackupStore, by this uid) before anything is copied.
+Result<BackupReport> back_up_store(const std::string& from, const std::string& to, Logger logger);
 
 }  // namespace kmsfs::kms

@@ -14,7 +14,6 @@ namespace kmsfs::kms {
 namespace {
 
 constexpr std::string_view kFormat = "1";
-constexpr std::size_t kChangeHeader = 16;  // of meta/last_change
 constexpr std::int64_t kTimePrecisionMs = 3'600'000;
 constexpr std::size_t kMostKept = 4096;  // parsed records; beyond it they are parsed again
 constexpr std::size_t kWrappedMaterialSize = Material::kSize + Xaes256Gcm::kOverhead;
@@ -45,13 +44,6 @@ Bytes material_aad(const std::array<std::byte, 32>& name) {
   out.bytes(as_bytes(label));
   out.bytes(name);
   return aad;
-}
-
-// Of the lines up to sequence `last`, those past sequence `known`: a call that two accounts hear of has two.
-std::string_view after(std::string_view lines, std::uint64_t last, std::uint64_t known) {
-  auto extra = static_cast<std::uint64_t>(std::ranges::count(lines, '\n'));
-  for (; extra > last - known; --extra) lines.remove_prefix(lines.find('\n') + 1);
-  return lines;
 }
 
 }  // namespace
@@ -261,32 +253,18 @@ Result<MaterialId> Engine::add_material(WriteTransaction& transaction, const Key
   return id;
 }
 
-// meta/last_change: sequence of its last line 8 ‖ time 8 ‖ lines.
 Result<std::uint64_t> Engine::last_change(const Transaction& transaction) const {
-  auto stored = transaction.get(Table::kMeta, as_bytes("last_change"));
-  if (!stored) return internal_failure(std::move(stored).error());
-  if (!*stored || (*stored)->size() < kChangeHeader) return std::uint64_t{0};
-  see(static_cast<std::int64_t>(load_be64((*stored)->data() + 8)));
-  return load_be64((*stored)->data());
+  auto changed = last_change_of(transaction);
+  if (!changed) return internal_failure(std::move(changed).error());
+  if (changed->sequence != 0) see(changed->time_ms);
+  return changed->sequence;
 }
 
-Result<Engine::Turn> Engine::take_turn() {
-  auto transaction = store_->write();
-  if (!transaction) return internal_failure(std::move(transaction).error());
-  auto position = audit_->position();
-  if (!position) return internal_failure(std::move(position).error());
-  auto changed = last_change(**transaction);
-  if (!changed) return std::move(changed).error();
-  if (*changed > position->sequence) {
-    auto stored = (*transaction)->get(Table::kMeta, as_bytes("last_change"));
-    if (!stored) return internal_failure(std::move(stored).error());
-    const std::string_view lines = as_text((*stored)->subspan(kChangeHeader));
-    auto caught_up = audit_->append(after(lines, *changed, position->sequence), *changed);
-    if (!caught_up) return internal_failure(std::move(caught_up).error());
-    position = audit_->position();
-    if (!position) return internal_failure(std::move(position).error());
-  }
-  return Turn{std::move(*transaction), *position};
+Result<AuditTurn> Engine::take_turn() {
+  auto turn = take_audit_turn(*store_, *audit_);
+  if (!turn) return internal_failure(std::move(turn).error());
+  if (auto seen = last_change(*turn->transaction); !seen) return std::move(seen).error();
+  return turn;
 }
 
 Result<bool> Engine::record_use(const AuditRecord& record, std::uint64_t last_change) {
@@ -317,10 +295,10 @@ Result<void> Engine::change(AuditRecord& record, const Change& act) {
     if (!told) return internal_failure(std::move(told).error());
     return acted;
   }
-  Bytes stored(kChangeHeader + lines.text.size());
+  Bytes stored(LastChange::kHeader + lines.text.size());
   store_be64(stored.data(), lines.last);
   store_be64(stored.data() + 8, static_cast<std::uint64_t>(now_ms()));
-  std::memcpy(stored.data() + kChangeHeader, lines.text.data(), lines.text.size());
+  std::memcpy(stored.data() + LastChange::kHeader, lines.text.data(), lines.text.size());
   auto committed = turn->transaction->put(Table::kMeta, as_bytes("last_change"), stored);
   if (committed) committed = turn->transaction->commit();
   if (!committed) return internal_failure(std::move(committed).error());
@@ -339,7 +317,7 @@ Result<void> Engine::remember_time() {
   if (!transaction) return internal_failure(std::move(transaction).error());
   auto stored = (*transaction)->get(Table::kMeta, as_bytes("last_change"));
   if (!stored) return internal_failure(std::move(stored).error());
-  if (!*stored || (*stored)->size() < kChangeHeader) return {};
+  if (!*stored || (*stored)->size() < LastChange::kHeader) return {};
   const std::int64_t now = now_ms();
   if (now - static_cast<std::int64_t>(load_be64((*stored)->data() + 8)) < kTimePrecisionMs) return {};
   Bytes changed((*stored)->begin(), (*stored)->end());

@@ -19,7 +19,7 @@
 #include "core/guarded.h"
 #include "core/log.h"
 #include "core/xaes.h"
-#include "kms/audit_log.h"
+#include "kms/audit_turn.h"
 #include "kms/blob.h"
 #include "kms/records.h"
 #include "kms/seal.h"
@@ -85,13 +85,7 @@ class Engine {
   };
   Engine(std::string directory, std::unique_ptr<Store> store, std::unique_ptr<AuditLog> audit, Seals seals,
          std::string region, const Clock& clock, Logger logger);
-  // A write transaction, and the place in the log that goes with it: what an earlier change left behind is in
-  // the log.
-  struct Turn {
-    std::unique_ptr<WriteTransaction> transaction;
-    ChainPosition position;
-  };
-  Result<Turn> take_turn();
+  Result<AuditTurn> take_turn();
 
   template <typename Loaded, typename Load>
   Result<std::shared_ptr<const Loaded>> load(const Transaction& transaction, Table table, ByteView name,

@@ -30,11 +30,12 @@ Service::~Service() = default;
 const std::string& Service::region() const { return engine_->region(); }
 Administration& Service::administration() { return *administration_; }
 
-Result<void> Service::backup(const std::string& directory) {
+Result<void> Service::backup(const std::string& directory, uid_t by) {
   std::string parameters;
   JsonWriter(parameters).begin().text("directory", directory).end();
-  KMSFS_TRY(administration_->change("BackupStore", "kms.amazonaws.com", std::move(parameters),
-                                    [](WriteTransaction&, AuditRecord&) { return Result<void>(); }));
+  KMSFS_TRY(administration_->change(
+      "BackupStore", "kms.amazonaws.com", std::move(parameters),
+      [](WriteTransaction&, AuditRecord&) { return Result<void>(); }, by));
   auto copied = copy_store(engine_->directory(), directory, engine_->logger());
   if (!copied) return std::move(copied).error();
   return {};

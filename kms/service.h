@@ -11,6 +11,8 @@
 // one store open.
 #pragma once
 
+#include <unistd.h>
+
 #include <memory>
 #include <string>
 
@@ -114,7 +116,7 @@ class Service {
 
   // Copies the store, its audit log up to the same moment and its key file, if it has one, into a new
   // directory (kExists if it is there), which opens as a store of its own. Other calls go on meanwhile.
-  Result<void> backup(const std::string& directory);
+  Result<void> backup(const std::string& directory, uid_t by = ::geteuid());
 
  private:
   explicit Service(std::unique_ptr<Engine> engine);

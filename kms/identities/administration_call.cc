@@ -9,6 +9,7 @@
 #include "kms/decision/strict_json.h"
 #include "kms/identities/administration_door.h"
 #include "kms/identities/identity_errors.h"
+#include "kms/perform.h"
 
 namespace kmsfs::kms {
 
@@ -127,15 +128,27 @@ Result<SensitiveBytes> run(const Entry& entry, AdminCall& call) {
   return answer_of(*reply, call.secret);
 }
 
-Result<SensitiveBytes> read(Engine& engine, const Entry& entry, Json request) {
-  auto transaction = engine.read();
-  if (!transaction) return internal_failure(std::move(transaction).error());
-  AuditRecord unused;
-  AdminCall call{engine, **transaction, nullptr, unused, entry.kind, Parameters(std::move(request))};
-  return run(entry, call);
+// What was read is told only if it was so until the record was written, and then it is read again.
+Result<SensitiveBytes> read(Administration& administration, const Entry& entry, const Json& request,
+                            uid_t by) {
+  Engine& engine = administration.engine();
+  for (int round = 0; round < kDecisionLimit; ++round) {
+    auto transaction = engine.read();
+    if (!transaction) return internal_failure(std::move(transaction).error());
+    auto last_change = engine.last_change(**transaction);
+    if (!last_change) return std::move(last_change).error();
+    AuditRecord record = administration.begin_record(entry.name, kIamSource, request_parameters(request), by);
+    AdminCall call{engine, **transaction, nullptr, record, entry.kind, Parameters(request)};
+    auto answer = run(entry, call);
+    if (!answer) tell_error(record, answer.error());
+    auto recorded = engine.record_use(record, *last_change);
+    if (!recorded) return std::move(recorded).error();
+    if (*recorded) return answer;
+  }
+  return changes_too_fast();
 }
 
-Result<SensitiveBytes> change(Administration& administration, const Entry& entry, Json request) {
+Result<SensitiveBytes> change(Administration& administration, const Entry& entry, Json request, uid_t by) {
   std::optional<SensitiveBytes> answer;
   const auto act = [&](WriteTransaction& transaction, AuditRecord& record) -> Result<void> {
     AdminCall call{administration.engine(),       transaction, &transaction, record, entry.kind,
@@ -145,14 +158,14 @@ Result<SensitiveBytes> change(Administration& administration, const Entry& entry
     answer = std::move(*made);
     return {};
   };
-  KMSFS_TRY(administration.change(entry.name, kIamSource, request_parameters(request), act));
+  KMSFS_TRY(administration.change(entry.name, kIamSource, request_parameters(request), act, by));
   return std::move(*answer);
 }
 
 }  // namespace
 
 Result<SensitiveBytes> administration_call(Administration& administration, std::string_view operation,
-                                           std::string_view json) {
+                                           std::string_view json, uid_t by) {
   const auto entry = std::ranges::lower_bound(kEntries, operation, {}, &Entry::name);
   if (entry == std::end(kEntries) || entry->name != operation) {
     return answer(Kind::kInvalid, "InvalidAction",
@@ -160,8 +173,8 @@ Result<SensitiveBytes> administration_call(Administration& administration, std::
   }
   auto request = parse_request(json);
   if (!request) return std::move(request).error();
-  return entry->changes ? change(administration, *entry, std::move(*request))
-                        : read(administration.engine(), *entry, std::move(*request));
+  return entry->changes ? change(administration, *entry, std::move(*request), by)
+                        : read(administration, *entry, *request, by);
 }
 
 std::span<const std::string_view> administration_operations() { return kNames; }

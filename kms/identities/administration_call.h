@@ -29,9 +29,12 @@
 //
 // Errors carry IAM's code: NoSuchEntity, EntityAlreadyExists, DeleteConflict, MalformedPolicyDocument,
 // LimitExceeded, InvalidInput, ValidationError, InvalidAction (no such operation).
-// Always: a change is one transaction with its audit record (identity type StoreOwner). The answer is in
-// locked memory, as that of CreateAccessKey holds a secret. Threads: any, together.
+// Always: a change is one transaction with its audit record (identity type StoreOwner), and whatever is read
+// leaves its record before the answer does. The answer is in locked memory, as that of CreateAccessKey holds
+// a secret. Threads: any, together.
 #pragma once
+
+#include <unistd.h>
 
 #include <span>
 #include <string_view>
@@ -41,8 +44,9 @@
 
 namespace kmsfs::kms {
 
+// `by`: the uid of whoever asks, for the record.
 Result<SensitiveBytes> administration_call(Administration& administration, std::string_view operation,
-                                           std::string_view json);
+                                           std::string_view json, uid_t by = ::geteuid());
 
 // All operations of the door, sorted.
 std::span<const std::string_view> administration_operations();

@@ -62,11 +62,11 @@ HttpAnswer AdminHandler::handle(const HttpRequest& request, const Client& client
   if (request.method != "POST" || request.target != "/" || !target.starts_with(kTarget)) {
     return answer_error(answer(Kind::kInvalid, "InvalidAction", "POST / with X-Amz-Target: KmsfsAdmin.NAME"));
   }
-  auto body = call(target.substr(kTarget.size()), request.body);
+  auto body = call(target.substr(kTarget.size()), request.body, client.uid);
   return body ? answer_json(200, std::move(*body)) : answer_error(body.error());
 }
 
-Result<Body> AdminHandler::call(std::string_view operation, ByteView body) {
+Result<Body> AdminHandler::call(std::string_view operation, ByteView body, uid_t by) {
   if (operation == "SealStatus") return seal_status();
   if (operation == "Unseal") return unseal(body);
   if (operation == "Seal") {
@@ -74,7 +74,7 @@ Result<Body> AdminHandler::call(std::string_view operation, ByteView body) {
     logger_->info("the key store is sealed");
     return seal_status();
   }
-  if (operation == "Backup") return back_up(body);
+  if (operation == "Backup") return back_up(body, by);
   if (operation == "ReloadTls") {
     if (certificate_ == nullptr) return error(Kind::kInvalid, "this kmsd has no certificate to reload");
     KMSFS_TRY(certificate_->reload());
@@ -83,7 +83,7 @@ Result<Body> AdminHandler::call(std::string_view operation, ByteView body) {
   }
   const auto store = gate_.store();
   if (store == nullptr) return sealed_store();
-  auto answer = administration_call(store->service->administration(), operation, as_text(body));
+  auto answer = administration_call(store->service->administration(), operation, as_text(body), by);
   if (!answer) return std::move(answer).error();
   return Body(std::move(*answer));
 }
@@ -111,7 +111,7 @@ Result<Body> AdminHandler::unseal(ByteView passphrase) {
   return seal_status();
 }
 
-Result<Body> AdminHandler::back_up(ByteView json) {
+Result<Body> AdminHandler::back_up(ByteView json, uid_t by) {
   const auto store = gate_.store();
   if (store == nullptr) return sealed_store();
   const auto request = nlohmann::json::parse(as_text(json), nullptr, false);
@@ -120,7 +120,7 @@ Result<Body> AdminHandler::back_up(ByteView json) {
       !directory->get_ref<const std::string&>().starts_with('/')) {
     return validation("Backup takes {\"Directory\": an absolute path}");
   }
-  KMSFS_TRY(store->service->backup(directory->get<std::string>()));
+  KMSFS_TRY(store->service->backup(directory->get<std::string>(), by));
   return Body(nlohmann::json{{"Directory", *directory}}.dump());
 }
 

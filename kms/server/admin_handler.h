@@ -32,9 +32,9 @@ class AdminHandler final : public RequestHandler {
   }
 
  private:
-  Result<Body> call(std::string_view operation, ByteView body);
+  Result<Body> call(std::string_view operation, ByteView body, uid_t by);
   Result<Body> unseal(ByteView passphrase);
-  Result<Body> back_up(ByteView json);
+  Result<Body> back_up(ByteView json, uid_t by);
   Body seal_status() const;
 
   StoreGate& gate_;

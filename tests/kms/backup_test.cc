@@ -3,6 +3,7 @@
 #include <atomic>
 #include <thread>
 
+#include "kms/backup.h"
 #include "tests/kms/kms_fixture.h"
 
 namespace kmsfs::kms::test {
@@ -50,6 +51,26 @@ TEST_F(BackupTest, ACopyOpensAsAStoreWithAllKeysAndASoundLog) {
   EXPECT_EQ(log.find("\"DisableKey\""), std::string::npos);
   EXPECT_NE(read_text(store_path() + "/audit.log").find("\"BackupStore\""), std::string::npos);
   expect_sound_log();
+}
+
+TEST_F(BackupTest, ACopyThatOpensNoSealLeavesALineAllTheSame) {
+  ASSERT_TRUE(service_->disable_key(alice_, {key_}));
+  const std::size_t before = audit_lines().size();
+  auto copied = back_up_store(store_path(), copy_path(), make_null_logger());
+  ASSERT_TRUE(copied) << text_of(copied);
+  const auto lines = audit_lines();
+  ASSERT_EQ(lines.size(), before + 1);
+  EXPECT_NE(lines.back().find("\"BackupStore\""), std::string::npos) << lines.back();
+  EXPECT_NE(lines.back().find(copy_path()), std::string::npos) << lines.back();
+  // The chain goes on from there, here and in the copy.
+  ASSERT_TRUE(service_->enable_key(alice_, {key_}));
+  expect_sound_log();
+  auto restored = open_copy();
+  ASSERT_NE(restored, nullptr);
+  EXPECT_TRUE(restored->create_key(alice_, {}));
+  auto verdict = verify_audit_log(copy_path());
+  ASSERT_TRUE(verdict) << text_of(verdict);
+  EXPECT_EQ(verdict->problem, std::nullopt) << *verdict->problem;
 }
 
 TEST_F(BackupTest, NothingIsOverwritten) {

@@ -89,4 +89,27 @@ TEST_F(AccountsTest, TheListOfOperationsIsSortedAndEachOfThemAnswers) {
   }
 }
 
+TEST_F(AccountsTest, WhatIsReadAndWhoAskedIsInTheLogAndARefusalTooAndNoSecretEver) {
+  const auto asked = [&](std::string_view operation, const Json& request, uid_t by) {
+    const std::string before = audit_log();
+    auto reply = administration_call(service_->administration(), operation, request.dump(), by);
+    EXPECT_TRUE(audit_log().starts_with(before));
+    return Json::parse(audit_log().substr(before.size()), nullptr, false);
+  };
+  done("CreateUser", {{"UserName", "alice"}});
+  const Json key = done("CreateAccessKey", {{"UserName", "alice"}})["AccessKey"];
+  Json line = asked("ListAccessKeys", {{"UserName", "alice"}}, 4242);
+  EXPECT_EQ(line["eventName"], "ListAccessKeys");
+  EXPECT_EQ(line["userIdentity"]["principalId"], "4242");
+  EXPECT_EQ(line["requestParameters"]["userName"], "alice");
+  EXPECT_EQ(line["readOnly"], true);
+  line = asked("GetUser", {{"UserName", "nobody"}}, 4243);
+  EXPECT_EQ(line["errorCode"], "NoSuchEntity");
+  EXPECT_EQ(line["userIdentity"]["principalId"], "4243");
+  line = asked("TagUser", {{"UserName", "alice"}, {"Tags", {{{"Key", "k"}, {"Value", "v"}}}}}, 4244);
+  EXPECT_EQ(line["userIdentity"]["principalId"], "4244");
+  EXPECT_EQ(line["readOnly"], false);
+  EXPECT_EQ(audit_log().find(key["SecretAccessKey"].get<std::string>()), std::string::npos);
+}
+
 }  // namespace kmsfs::kms::test
