@@ -16,6 +16,7 @@
 #include "cli/passphrase_source.h"
 #include "cli/status_answer.h"
 #include "core/kdf.h"
+#include "fs/shared_lock.h"
 #include "kms/private_file.h"
 #include "kmsclient/provider.h"
 
@@ -117,6 +118,14 @@ Result<void> MountSession::lock_volume() {
   const std::string path = std::string(kVolumeDirectory) + "/" + kVolumeFile;
   volume_lock_.reset(::openat(backing_.get(), path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW));
   if (!volume_lock_) return Error::from_errno(errno, "opening " + path);
+  // What mounts that share a volume agree by.
+  if (request_.mount.shared) {
+    auto tried = try_lock(volume_lock_.get(), F_RDLCK, kContentLock, 1);
+    if (tried) tried = try_lock(volume_lock_.get(), F_UNLCK, kContentLock, 1);
+    if (!tried)
+      return std::move(tried).error().during(
+          "the backing file system has no OFD locks, which --shared needs");
+  }
   for (auto waited = kLockPause;; waited += kLockPause) {
     if (::flock(volume_lock_.get(), (request_.mount.shared ? LOCK_SH : LOCK_EX) | LOCK_NB) == 0) return {};
     if (errno != EWOULDBLOCK) return Error::from_errno(errno, "locking the volume");
@@ -131,6 +140,8 @@ Outcome MountSession::open_volume() {
   KmsAccess access;
   access.uri = request_.kms_uri.empty() ? parameters_.kms_uri : request_.kms_uri;
   access.user = request_.kms_user;
+  access.profile = request_.profile;
+  access.insecure_http = request_.insecure_http;
   access.key = parameters_.volume_key.key_arn;
   access.passphrase = passphrase_source(request_.passphrase_file);
   auto kms = open_kms(access, clock_, logger_);
@@ -140,8 +151,6 @@ Outcome MountSession::open_volume() {
   if (!principal) return failed(principal.error());
   principal_ = std::move(*principal);
   auto volume = Volume::open(disk_, backing_.get(), *kms_);
-  access.profile = request_.profile;
-  access.insecure_http = request_.insecure_http;
   if (!volume) return failed(volume.error());
   volume_ = std::move(*volume);
   if (!request_.mount.read_only) read_only_unless_keys_can_be_made();
@@ -166,6 +175,8 @@ Outcome MountSession::make_file_system() {
   index_ = TemporaryDirectory(*index);
   KeyCache::Options cache;
   cache.max_age = request_.key_age;
+  cache.probe_interval = request_.probe_interval;
+  cache.outage_grace = request_.outage_grace;
   cache.index_directory = *index;
   auto keys = KeyCache::make(*kms_, clock_, logger_, cache);
   if (!keys) return failed(keys.error());
@@ -175,8 +186,6 @@ Outcome MountSession::make_file_system() {
   if (!state) return failed(state.error());
   auto record = MountRecord::begin(*state, parameters_.id, backing_path_, mountpoint_->path(), clock_);
   if (!record) return failed(record.error());
-  cache.probe_interval = request_.probe_interval;
-  cache.outage_grace = request_.outage_grace;
   record_.emplace(std::move(*record));
 
   FileSystem::Options options;

@@ -155,7 +155,15 @@ Result<void> RealDisk::unlink_at(int directory, const std::string& name, int fla
 
 Result<void> RealDisk::rename_at(int from, const std::string& old_name, int to, const std::string& new_name,
                                  unsigned flags) {
-  return done(::renameat2(from, old_name.c_str(), to, new_name.c_str(), flags));
+  const bool renamed = ::renameat2(from, old_name.c_str(), to, new_name.c_str(), flags) == 0;
+  if (renamed || errno != EINVAL || flags != RENAME_NOREPLACE) return done(renamed ? 0 : -1);
+  // Some network file systems know no flags. A directory replaces nothing but an empty one, which ours
+  // are only while they are made; other things get the new name before they lose the old one.
+  auto attributes = stat_at(from, old_name);
+  if (!attributes) return std::move(attributes).error();
+  if (S_ISDIR(attributes->st_mode)) return done(::renameat(from, old_name.c_str(), to, new_name.c_str()));
+  KMSFS_TRY(done(::linkat(from, old_name.c_str(), to, new_name.c_str(), 0)));
+  return done(::unlinkat(from, old_name.c_str(), 0));
 }
 
 Result<struct stat> RealDisk::stat(int fd) {
@@ -198,6 +206,9 @@ Result<void> RealDisk::change_owner(int fd, uid_t uid, gid_t gid) {
 }
 
 Result<void> RealDisk::change_times(int fd, const timespec (&times)[2]) {
+  // By the descriptor itself: a way through /proc is three times the work.
+  if (::utimensat(fd, "", times, AT_EMPTY_PATH) == 0) return {};
+  if (errno != EINVAL) return last_error();  // EINVAL: a kernel before 5.8
   return done(::utimensat(AT_FDCWD, ProcPath(fd).c_str(), times, 0));
 }
 
@@ -206,9 +217,6 @@ Result<void> RealDisk::set_xattr(int fd, const std::string& name, ByteView value
 }
 
 Result<Bytes> RealDisk::get_xattr(int fd, const std::string& name) {
-  // By the descriptor itself: a way through /proc is three times the work.
-  if (::utimensat(fd, "", times, AT_EMPTY_PATH) == 0) return {};
-  if (errno != EINVAL) return last_error();  // EINVAL: a kernel before 5.8
   const ProcPath path(fd);
   Bytes value(256);  // most fit, and then one call is enough
   for (std::size_t attempt = 0; attempt < kMaxXattrRetries; ++attempt) {

@@ -31,9 +31,11 @@ EncryptedFile::State::State(Disk& the_disk, UniqueFd fd, const Geometry& the_geo
       blocks(disk, std::move(fd), geometry, header),
       slot(header.state) {}
 
-Result<std::unique_ptr<EncryptedFile>> EncryptedFile::create(
-    Disk& disk, UniqueFd fd, const Geometry& geometry, const VolumeId& volume_id, const FileId& file_id,
-    std::span<const std::byte, 32> data_key, const KeySection& key_section) {
+Result<std::unique_ptr<EncryptedFile>> EncryptedFile::create(Disk& disk, UniqueFd fd,
+                                                             const Geometry& geometry,
+                                                             const VolumeId& volume_id, const FileId& file_id,
+                                                             std::span<const std::byte, 32> data_key,
+                                                             const KeySection& key_section) {
   FileHeader header;
   header.header_size = geometry.header_size();
   header.volume_id = volume_id;
@@ -144,6 +146,15 @@ Result<void> EncryptedFile::sync(bool data_only) {
 Result<void> EncryptedFile::mark_clean() { return state_->mark_clean(); }
 
 void EncryptedFile::drop_keys() { state_->blocks.drop_cipher(); }
+
+Result<bool> EncryptedFile::is_current() const {
+  if (state_->must_cut || state_->repairing || !state_->slot_known || !state_->slot.clean) return false;
+  auto attributes = state_->disk.stat(fd());
+  if (!attributes) return std::move(attributes).error();
+  return static_cast<std::uint64_t>(attributes->st_size) == state_->geometry.backing_size(state_->size);
+}
+
+Result<void> EncryptedFile::refresh(bool may_repair) { return state_->refresh(may_repair); }
 
 bool EncryptedFile::has_keys() const { return state_->blocks.has_cipher(); }
 

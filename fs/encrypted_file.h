@@ -76,6 +76,13 @@ class EncryptedFile {
   // Forgets the content keys; every later read or write is kExpired until rekey(). The size stays known.
   void drop_keys();
   bool has_keys() const;
+
+  // A file that other mounts change too. Does the backing file have the size that goes with ours?
+  Result<bool> is_current() const;
+  // Takes state and size from disk; with the file's lock of all mounts held. What a mount left unfinished that
+  // died is repaired, if it may be: if not, it is read as far as it goes.
+  Result<void> refresh(bool may_repair);
+
   Result<void> rekey(std::span<const std::byte, 32> data_key);
 
  private:

@@ -17,38 +17,63 @@ Result<std::unique_ptr<EncryptedFile::State>> EncryptedFile::State::open(Disk& d
                                                                          const Geometry& geometry,
                                                                          FileHeader header, FileKeys keys,
                                                                          Recovery recovery) {
-  const bool repair = recovery == Recovery::kRepair;
-  std::array<std::byte, kStateSlotSize> bytes;
-  auto got = disk.read_at(fd.get(), geometry.header_size() - kStateSlotSize, bytes);
-  if (!got) return std::move(got).error();
-  auto slot = StateSlot::parse(std::span(bytes).first(*got));
-  if (!slot) return std::move(slot).error();
-  if (!equal_in_constant_time(state_mac(keys.header, *slot), slot->mac)) {
-    return error(Kind::kCorrupt, "the state slot failed authentication");
-  }
-  auto attributes = disk.stat(fd.get());
-  if (!attributes) return std::move(attributes).error();
   auto cipher = Xaes256Gcm::make(keys.content);
   if (!cipher) return std::move(cipher).error();
-
-  header.state = *slot;
   auto state =
       std::make_unique<State>(disk, std::move(fd), geometry, std::move(header), std::move(keys.header));
   state->blocks.set_cipher(std::move(*cipher));
-  const auto backing_size = static_cast<std::uint64_t>(attributes->st_size);
-  if (slot->clean && slot->plain_size <= geometry.max_plain_size() &&
-      geometry.backing_size(slot->plain_size) == backing_size) {
-    state->size = slot->plain_size;
-    state->tail_clear = !repair;
-    return state;
-  }
-  if (slot->clean && !repair) return error(Kind::kCorrupt, "the file was cut short or grown");
-  auto size = geometry.plain_size(backing_size);
-  if (!size && !repair) return std::move(size).error();
-  state->must_cut = !size;
-  state->size = size ? *size : std::min(geometry.plain_size_within(backing_size), geometry.max_plain_size());
-  state->repaired = slot->clean || !size;
+  KMSFS_TRY(state->read_size(recovery));
   return state;
+}
+
+// The slot and the size, as they are on disk.
+Result<void> EncryptedFile::State::read_size(Recovery recovery) {
+  const bool repair = recovery == Recovery::kRepair;
+  std::array<std::byte, kStateSlotSize> bytes;
+  auto got = disk.read_at(blocks.fd(), geometry.header_size() - kStateSlotSize, bytes);
+  if (!got) return std::move(got).error();
+  auto read = StateSlot::parse(std::span(bytes).first(*got));
+  if (!read) return std::move(read).error();
+  if (!equal_in_constant_time(state_mac(header_key, *read), read->mac)) {
+    return error(Kind::kCorrupt, "the state slot failed authentication");
+  }
+  auto attributes = disk.stat(blocks.fd());
+  if (!attributes) return std::move(attributes).error();
+  slot = *read;
+  slot_known = true;
+  must_cut = false;
+  const auto backing_size = static_cast<std::uint64_t>(attributes->st_size);
+  if (slot.clean && slot.plain_size <= geometry.max_plain_size() &&
+      geometry.backing_size(slot.plain_size) == backing_size) {
+    size = slot.plain_size;
+    tail_clear = !repair;
+    return {};
+  }
+  if (slot.clean && !repair) return error(Kind::kCorrupt, "the file was cut short or grown");
+  tail_clear = false;
+  auto told = geometry.plain_size(backing_size);
+  if (!told && !repair) return std::move(told).error();
+  must_cut = !told;
+  size = told ? *told : std::min(geometry.plain_size_within(backing_size), geometry.max_plain_size());
+  repaired = slot.clean || !told;
+  return {};
+}
+
+// Not clean, though nobody else changes the file now: a mount died in the middle of a change.
+Result<void> EncryptedFile::State::refresh(bool may_repair) {
+  blocks.forget_kept_block();
+  repairing = unrepaired = repaired = false;
+  auto read = read_size(Recovery::kRefuse);
+  if (read && slot.clean) return {};
+  if (!read && (read.error().kind != Kind::kCorrupt || !slot_known || slot.clean)) return read;
+  KMSFS_TRY(read_size(Recovery::kRepair));
+  if (!may_repair) {
+    repairing = unrepaired = true;  // reads go as far as they can; who may write will repair it
+    return {};
+  }
+  KMSFS_TRY(repair());
+  repaired = true;
+  return mark_clean();
 }
 
 // Makes the repairs durable in the file; if that fails, `repairing` keeps it readable as long as the object

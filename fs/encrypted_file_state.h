@@ -48,6 +48,8 @@ struct EncryptedFile::State {
   Result<void> clear_range(std::uint64_t offset, std::uint64_t end, bool keep_allocated);
 
   // encrypted_file_recovery.cc
+  Result<void> read_size(Recovery recovery);
+  Result<void> refresh(bool may_repair);
   Result<void> repair();
   Result<void> repair_tail_page();
   Result<void> repair_unwritten_blocks();

@@ -32,12 +32,13 @@ FileSystem::State::State(Disk& disk_seam, const Volume& opened_volume, KeyCache&
       clock(time),
       logger(std::move(log)),
       options(chosen),
-      files(disk_seam, opened_volume),
+      files(disk_seam, opened_volume, chosen.shared),
       nodes(descriptor_budget(chosen)),
       new_keys(opened_volume.parameters(), key_cache, time),
       branch_keys(opened_volume.parameters(), key_cache, time),
+      prefetch(prefetch_source(), time),
       content{disk_seam, opened_volume,         key_cache,        time,
-              logger,    recover_since(chosen), chosen.read_only, {}} {}
+              logger,    recover_since(chosen), chosen.read_only, chosen.shared, {}} {}
 
 FileSystem::FileSystem(std::unique_ptr<State> state) : state_(std::move(state)) {}
 
@@ -45,6 +46,7 @@ FileSystem::~FileSystem() {
   state_->stop_recovering();
   state_->keys.set_revocation_listener({});
   state_->new_keys.stop();
+  state_->prefetch.stop();
   state_->background.stop();
 }
 
@@ -132,10 +134,10 @@ void FileSystem::State::expire_cold_nodes() {
 void FileSystem::maintain() {
   State& s = *state_;
   s.new_keys.maintain();
-  s.branch_keys.maintain();
-  for (const NodePtr& node : s.open_files()) {
   s.prefetch.maintain();
   s.drop_unused_listings();
+  s.branch_keys.maintain();
+  for (const NodePtr& node : s.open_files()) {
     Inode& inode = s.content_of(node);
     // A revocation was told; that an age is over, in an outage, is found here.
     if (inode.has_unusable_key()) s.withdraw(node);

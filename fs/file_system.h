@@ -28,6 +28,7 @@
 #include "fs/caller_identity.h"
 #include "fs/disk.h"
 #include "fs/node_table.h"
+#include "fs/program_locks.h"
 #include "fs/volume.h"
 #include "keycache/key_cache.h"
 
@@ -141,17 +142,24 @@ class FileSystem {
   // capability; whether the set-group-id bit of a file that its group may not execute goes depends on the
   // caller's groups. Of `flags` the access mode and O_TRUNC matter.
   Result<HandleId> open(NodeId node, int flags, const Caller* unprivileged = nullptr);
-  Result<std::size_t> read(NodeId node, HandleId handle, std::uint64_t offset, ByteSpan out);
   // Between open() and its answer. The first time that somebody opens a small file since its node is known,
   // all of it goes to `give`, to be put into the kernel's cache: nobody else has the file open, and it cannot
   // change meanwhile. `room` is for the content. `give` may not wait for other operations.
   void opened(NodeId node, int flags, ByteSpan room, const std::function<void(ByteView)>& give);
-  // Always at `offset`: for O_APPEND the kernel has put the end of the file there. from_page_cache
-  // (FUSE_WRITE_CACHE): the program's write returned earlier, so it is still stored within a grace of 5 s
-  // after its key was withdrawn.
+  Result<std::size_t> read(NodeId node, HandleId handle, std::uint64_t offset, ByteSpan out);
+  // Always at `offset`: for O_APPEND the kernel has put the end of the file there; with `append`, wherever
+  // the file ends, because other mounts may have moved the end. from_page_cache (FUSE_WRITE_CACHE): the
+  // program's write returned earlier, so it is still stored within a grace of 5 s after its key was
+  // withdrawn.
   Result<void> write(NodeId node, HandleId handle, std::uint64_t offset, ByteView data,
-                     const Caller* unprivileged = nullptr, bool from_page_cache = false);
+                     const Caller* unprivileged = nullptr, bool from_page_cache = false, bool append = false);
   Result<void> flush(NodeId node, HandleId handle);
+  // Locks of programs on a shared volume: see fs/program_locks.h.
+  Result<void> lock(NodeId node, HandleId handle, const ProgramLocks::Owner& owner,
+                    const ProgramLocks::Range& range, bool wait);
+  Result<ProgramLocks::Range> find_lock(NodeId node, const ProgramLocks::Owner& owner,
+                                        const ProgramLocks::Range& range);
+  void unlock_all(const ProgramLocks::Owner& owner);
   void release(NodeId node, HandleId handle);
   Result<void> sync(NodeId node, HandleId handle, bool data_only);
   Result<void> allocate(NodeId node, HandleId handle, int mode, std::uint64_t offset, std::uint64_t size,

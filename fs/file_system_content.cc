@@ -100,7 +100,7 @@ Result<HandleId> FileSystem::open(NodeId id, int flags, const Caller* unprivileg
   auto node = s.regular(id);
   if (!node) return std::move(node).error();
   Inode& inode = s.content_of(*node);
-  KMSFS_TRY(s.observed(inode.open(s.opener(*node), writable)));
+  KMSFS_TRY(s.observed(s.open_inode(*node, writable)));
   if ((flags & O_TRUNC) != 0) {
     auto done = s.observed(s.truncate(*node, 0, unprivileged));
     if (!done) {
@@ -120,14 +120,14 @@ Result<std::size_t> FileSystem::read(NodeId id, HandleId, std::uint64_t offset, 
 }
 
 Result<void> FileSystem::write(NodeId id, HandleId, std::uint64_t offset, ByteView data,
-                               const Caller* unprivileged, bool from_page_cache) {
+                               const Caller* unprivileged, bool from_page_cache, bool append) {
   State& s = *state_;
   KMSFS_TRY(s.may_change());
   auto node = s.regular(id);
   if (!node) return std::move(node).error();
   return s.observed(s.content_of(*node).change(
       [&](EncryptedFile& file) -> Result<void> {
-        KMSFS_TRY(file.write_at(offset, data));
+        KMSFS_TRY(file.write_at(append ? file.size() : offset, data));
         return s.kill_privileges(file.fd(), false, unprivileged);
       },
       from_page_cache));
@@ -143,6 +143,7 @@ Result<void> FileSystem::flush(NodeId id, HandleId handle) {
 
 void FileSystem::release(NodeId, HandleId id) {
   const auto handle = state_->take_handle(id);
+  if (handle != nullptr) state_->program_locks.drop_handle(handle->node->id, id);
   if (handle != nullptr && handle->stream == nullptr) state_->content_of(handle->node).close();
 }
 

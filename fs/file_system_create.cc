@@ -49,9 +49,11 @@ Result<Created> FileSystem::create(NodeId parent_id, std::string_view name, mode
   auto stored = s.name_to_make(*parent, name);
   if (!stored) return s.observed(Result<Created>(std::move(stored).error()));
   constexpr int kAttempts = 16;  // others may make the name, and remove it, meanwhile
+  // The kernel has looked before it asks, so that only another mount can have made the name.
+  bool may_exist = s.options.shared;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     // Before the KMS is asked for a key that would not be used.
-    const bool exists = s.disk.stat_at(parent->fd(), stored->entry).ok();
+    const bool exists = std::exchange(may_exist, true) && s.disk.stat_at(parent->fd(), stored->entry).ok();
     if (exists && (flags & O_EXCL) != 0) return errno_error(EEXIST);
     auto created =
         exists ? open_existing(parent_id, name, flags, caller) : s.create_new(*parent, *stored, mode, caller);
@@ -80,16 +82,18 @@ Result<Created> FileSystem::State::create_new(const Parent& in, const StoredName
   std::lock_guard lock(in.entries());
   auto side_link_made = make_side_link(in, stored);
   if (!side_link_made) return std::move(side_link_made).error();
-  auto made = observed(make_file(in.fd(), stored.entry, O_CREAT | O_EXCL, mode, caller, std::move(*key)));
+  auto made = observed(
+      options.shared ? make_whole_file(in.fd(), stored.entry, mode, caller, std::move(*key))
+                     : make_file(in.fd(), stored.entry, O_CREAT | O_EXCL, mode, caller, std::move(*key)));
   if (!made) {
     if (*side_link_made) files.remove_side_link(in.fd(), stored.entry);
     return std::move(made).error();
   }
   const NodePtr node = nodes.look_up(made->backing, in.node, stored.entry);
-  content_of(node).adopt(std::move(made->file), std::move(made->key));
-  return Created{entry(node, made->backing), add_handle(node, nullptr)};
   node->no_capability = !options.shared;
   node->opened = true;
+  content_of(node).adopt(std::move(made->file), std::move(made->key));
+  return Created{entry(node, made->backing), add_handle(node, nullptr)};
 }
 
 Result<Created> FileSystem::create_unnamed(NodeId parent_id, mode_t mode, int flags, const Caller& caller) {
@@ -105,9 +109,9 @@ Result<Created> FileSystem::create_unnamed(NodeId parent_id, mode_t mode, int fl
   auto path = s.disk.reopen(made->file->fd(), O_PATH);
   if (!path) return std::move(path).error();
   const NodePtr node = s.nodes.add_unnamed(made->backing, std::move(*path));
+  node->opened = true;
   s.content_of(node).adopt(std::move(made->file), std::move(made->key));
   return Created{s.entry(node, made->backing), s.add_handle(node, nullptr)};
-  node->opened = true;
 }
 
 Result<Entry> FileSystem::make_node(NodeId parent, std::string_view name, mode_t mode, dev_t device,

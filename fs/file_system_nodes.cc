@@ -97,6 +97,11 @@ Result<Descriptor> FileSystem::State::path_descriptor(const NodePtr& node) {
   if (opened) return Descriptor(std::make_shared<const UniqueFd>(std::move(*opened)));
   // Its name may have gone between the two looks, and left a descriptor.
   if (Descriptor kept = nodes.descriptor(*node)) return kept;
+  // Another mount may have taken its name while it is open.
+  if (options.shared && node->is(S_IFREG)) {
+    auto open = content_of(node).reopen(O_PATH);
+    if (open) return Descriptor(std::make_shared<const UniqueFd>(std::move(*open)));
+  }
   return std::move(opened).error();
 }
 
@@ -113,6 +118,10 @@ Result<struct stat> FileSystem::State::backing_attributes(const NodePtr& node) {
       });
   if (found) return found;
   if (Descriptor kept = nodes.descriptor(*node)) return disk.stat(kept->get());
+  if (options.shared && node->is(S_IFREG)) {
+    auto open = content_of(node).reopen(O_PATH);
+    if (open) return disk.stat(open->get());
+  }
   return found;
 }
 
@@ -120,6 +129,7 @@ Result<struct stat> FileSystem::State::backing_attributes(const NodePtr& node) {
 // opened: what was planted in its place is not even looked at, and opening a device or a FIFO could already
 // do harm.
 Result<UniqueFd> FileSystem::State::open_content(const NodePtr& node, int flags) {
+  assert(node->is(S_IFREG) && "nothing else has content");
   auto path = path_descriptor(node);
   if (!path) return std::move(path).error();
   auto fd = disk.reopen((*path)->get(), flags);
@@ -129,7 +139,6 @@ Result<UniqueFd> FileSystem::State::open_content(const NodePtr& node, int flags)
     if (!attributes || attributes->st_uid != ::geteuid()) return fd;
     KMSFS_TRY(disk.change_mode((*path)->get(), (attributes->st_mode & 07777) | S_IRUSR | S_IWUSR));
     fd = disk.reopen((*path)->get(), flags);
-  assert(node->is(S_IFREG) && "nothing else has content");
     KMSFS_TRY(disk.change_mode((*path)->get(), attributes->st_mode & 07777));
   }
   return fd;

@@ -11,8 +11,8 @@ namespace kmsfs {
 KeyPrefetch::Source FileSystem::State::prefetch_source() {
   return {
       [this](const NodePtr& directory) { return files_to_open(directory); },
-      [this](const NodePtr& directory, const std::vector<KeyPrefetch::File>& listed) {
-        return order_by_name(directory, listed);
+      [this](const NodePtr& directory, const std::vector<KeyPrefetch::File>& found) {
+        return order_by_name(directory, found);
       },
       [this](const NodePtr& directory, const KeyPrefetch::File& file) { return ask_ahead(directory, file); }};
 }
@@ -34,27 +34,27 @@ std::vector<KeyPrefetch::File> FileSystem::State::files_to_open(const NodePtr& d
   if (!descriptor) return {};
   auto entries = list_by_place((*descriptor)->get());
   if (!entries) return {};
-  std::vector<KeyPrefetch::File> listed;
+  std::vector<KeyPrefetch::File> found;
   for (RawEntry& entry : *entries) {
     const bool regular = entry.type == S_IFREG || entry.type == 0;
-    if (regular) listed.push_back({std::move(entry.stored_name), entry.inode});
+    if (regular) found.push_back({std::move(entry.stored_name), entry.inode});
   }
-  return listed;
+  return found;
 }
 
 std::vector<std::size_t> FileSystem::State::order_by_name(const NodePtr& directory,
-                                                          const std::vector<KeyPrefetch::File>& listed) {
+                                                          const std::vector<KeyPrefetch::File>& found) {
   auto descriptor = directory_descriptor(directory);
   if (!descriptor) return {};
   auto id = directory_id({directory, *descriptor});
   if (!id) return {};
   std::vector<std::string> names;
-  names.reserve(listed.size());
-  for (const KeyPrefetch::File& file : listed) {
+  names.reserve(found.size());
+  for (const KeyPrefetch::File& file : found) {
     auto name = files.plain_name((*descriptor)->get(), *id, file.stored_name);
     names.push_back(name ? std::move(*name) : name_of_unreadable(file.stored_name));
   }
-  std::vector<std::size_t> order(listed.size());
+  std::vector<std::size_t> order(found.size());
   std::iota(order.begin(), order.end(), 0);
   std::sort(order.begin(), order.end(), [&](std::size_t a, std::size_t b) { return names[a] < names[b]; });
   return order;

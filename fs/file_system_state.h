@@ -19,6 +19,7 @@
 #include "fs/file_system.h"
 #include "fs/file_system_background.h"
 #include "fs/inode.h"
+#include "fs/key_prefetch.h"
 #include "fs/new_file_keys.h"
 #include "fs/node_table.h"
 
@@ -68,8 +69,8 @@ struct FileSystem::State {
   HandleId add_handle(const NodePtr& node, std::unique_ptr<DirectoryStream> stream);
   std::shared_ptr<OpenHandle> take_handle(HandleId id);
   std::vector<NodePtr> open_files() const;
-
   void give_content(const NodePtr& node, ByteSpan room, const std::function<void(ByteView)>& give);
+
   // Descriptors and attributes of a node, wherever it stands now. Never with a directory locked.
   Result<Descriptor> directory_descriptor(const NodePtr& node);
   Result<Descriptor> path_descriptor(const NodePtr& node);  // O_PATH
@@ -110,6 +111,9 @@ struct FileSystem::State {
                             const Caller& caller, NewFileKey key);
   // As the volume's mode has it. May ask the KMS: without a lock.
   Result<NewFileKey> new_file_key(const Node& directory);
+  Result<NewFile> make_whole_file(int directory, const std::string& name, mode_t mode, const Caller& caller,
+                                  NewFileKey key);
+  bool can_make_unnamed(int directory);
   Result<Created> create_new(const Parent& in, const StoredName& stored, mode_t mode, const Caller& caller);
 
   // Anything that one system call makes: links and special files.
@@ -135,6 +139,14 @@ struct FileSystem::State {
   Result<void> rename_locked(Rename& rename);
   Result<void> exchange(Rename& rename);
   Result<void> move(Rename& rename);
+
+  // Opening, and what will be opened next (file_system_prefetch.cc).
+  Result<void> open_inode(const NodePtr& node, bool writable);
+  KeyPrefetch::Source prefetch_source();
+  std::vector<KeyPrefetch::File> files_to_open(const NodePtr& directory);
+  std::vector<std::size_t> order_by_name(const NodePtr& directory,
+                                         const std::vector<KeyPrefetch::File>& listed);
+  KeyCache::Ahead ask_ahead(const NodePtr& directory, const KeyPrefetch::File& file);
 
   // Listings.
   struct Listed {
@@ -193,15 +205,25 @@ struct FileSystem::State {
   NodeTable nodes;
   NewFileKeys new_keys;    // where each is wrapped by the master key
   BranchKeys branch_keys;  // where branch keys seal them
+  KeyPrefetch prefetch;
   ContentServices content;
+  ProgramLocks program_locks;
   std::atomic<std::uint64_t> corrupt{0}, denied{0}, unreadable_names{0};
+
+  Guarded<std::vector<std::weak_ptr<Node>>> with_listings;  // those with a kept listing
+  const std::uint64_t listing_seed = new_listing_seed();
 
   mutable std::shared_mutex handles_mutex;
   std::unordered_map<HandleId, std::shared_ptr<OpenHandle>> handles;  // guarded by handles_mutex
   HandleId next_handle = 1;                                           // guarded by handles_mutex
 
+  // By node id: the first opening of a file. Before the inode's lock.
+  std::array<std::mutex, 64> first_opening_locks;
   std::array<std::mutex, 64>
       xattr_locks;  // by node id: a change of an xattr, and learning that there are none
+
+  enum class Unnamed { kUnknown, kPossible, kImpossible };
+  std::atomic<Unnamed> unnamed{Unnamed::kUnknown};  // O_TMPFILE in the backing directory, if shared
 
   std::atomic<bool> expiring{false};
   std::atomic<bool> stop_recovery{false}, recovered{false};
@@ -210,15 +232,10 @@ struct FileSystem::State {
   Background background;
 };
 
-  Guarded<std::vector<std::weak_ptr<Node>>> with_listings;  // those with a kept listing
-  const std::uint64_t listing_seed = new_listing_seed();
-
 inline constexpr std::string_view kUnreadablePrefix = ".kmsfs-unreadable.";
 
 template <typename Use>
 auto FileSystem::State::at_place(const NodePtr& node, Use&& use)
-  // By node id: the first opening of a file. Before the inode's lock.
-  std::array<std::mutex, 64> first_opening_locks;
     -> std::invoke_result_t<Use, int, const std::string&> {
   constexpr int kAttempts = 64;  // it may be renamed while we look
   for (int attempt = 0; attempt < kAttempts; ++attempt) {

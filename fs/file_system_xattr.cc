@@ -115,7 +115,7 @@ Result<Bytes> FileSystem::get_xattr(NodeId id, const std::string& name) {
 void FileSystem::State::learn_xattrs(Node& node, int path_fd) {
   std::lock_guard lock(xattr_lock(node));
   auto names = disk.list_xattr(path_fd);
-  node.no_xattrs = names && names->empty();
+  node.no_xattrs = names && names->empty() && !options.shared;
 }
 
 Result<std::vector<std::string>> FileSystem::list_xattr(NodeId id) {

@@ -83,6 +83,7 @@ Result<Session> FuseFront::make_session(bool debug) {
   operations.init = front::init;
   front::add_entry_operations(operations);
   front::add_file_operations(operations);
+  front::add_lock_operations(operations);
   front::add_directory_operations(operations);
   front::add_attribute_operations(operations);
 
@@ -154,7 +155,7 @@ RawAnswer FuseFront::create_unnamed(const FuseRequest& request) {
   if (!created) return RawAnswer::failed(to_errno(created.error()));
   CreatedOut out{front::to_entry_out(created->entry, timeout()), {}};
   out.open.fh = created->handle;
-  out.open.open_flags = exclusive_ ? FOPEN_KEEP_CACHE : 0;
+  out.open.open_flags = shared_ ? FOPEN_DIRECT_IO : FOPEN_KEEP_CACHE;
   return RawAnswer::of(out);
 }
 

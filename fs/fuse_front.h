@@ -7,6 +7,8 @@
 // and nothing else: the backing file is never opened with it. Threads: the workers', together.
 #pragma once
 
+#include <functional>
+
 #include "fs/file_system.h"
 #include "fs/fuse_transport.h"
 
@@ -14,8 +16,9 @@ namespace kmsfs {
 
 class FuseFront final : public UnknownRequests {
  public:
-  // `exclusive`: nobody else changes the volume, and the kernel caches writes.
-  FuseFront(FileSystem& files, bool exclusive) : files_(files), exclusive_(exclusive) {}
+  // `exclusive`: nobody else changes the volume, and the kernel caches writes. `shared`: others do.
+  FuseFront(FileSystem& files, bool exclusive, bool shared = false)
+      : files_(files), exclusive_(exclusive), shared_(shared) {}
   FuseFront(const FuseFront&) = delete;
   FuseFront& operator=(const FuseFront&) = delete;
 
@@ -26,15 +29,16 @@ class FuseFront final : public UnknownRequests {
   RawAnswer answer(const FuseRequest& request) override;
   void undelivered(const FuseRequest& request, const RawAnswer& answer) override;
 
-  FileSystem& files() const { return files_; }
-  bool exclusive() const { return exclusive_; }
-  double timeout() const { return exclusive_ ? 86400.0 : 0.0; }  // seconds
   // Where the content of a file that is opened goes (node, all of it), ahead of the answer: before requests
   // come.
   using Give = std::function<void(NodeId, ByteView)>;
   void set_give(Give give) { give_ = std::move(give); }
   const Give& give() const { return give_; }
 
+  FileSystem& files() const { return files_; }
+  bool exclusive() const { return exclusive_; }
+  bool shared() const { return shared_; }
+  double timeout() const { return exclusive_ ? 86400.0 : 0.0; }  // seconds
 
  private:
   RawAnswer create_unnamed(const FuseRequest& request);
@@ -43,8 +47,8 @@ class FuseFront final : public UnknownRequests {
 
   FileSystem& files_;
   const bool exclusive_;
+  const bool shared_;
+  Give give_;
 };
 
 }  // namespace kmsfs
-  const bool shared_;
-  Give give_;

@@ -1,24 +1,24 @@
-// Content: opening, reading, writing, syncing. There is no flush: nothing is held back at close, and ENOSYS
-// once spares every close a request. There are no locks: the kernel's own are right for one mount.
+// Content: opening, reading, writing, syncing.
 #include "fs/fuse_front_parts.h"
 
 namespace kmsfs::front {
 namespace {
+
 // Of a file larger than this the kernel reads what it needs.
 constexpr std::size_t kMostGiven = 32 << 10;
 
-// Appends go past the kernel's cache where others append too: it does not know where they end up.
+// Where others write too, writes go past the kernel's cache: it parts them at its pages, and does not know
+// where an append ends up.
 void choose_cache(const FuseFront& front, fuse_file_info& file) {
-  file.keep_cache = front.exclusive() ? 1 : 0;
-  file.direct_io = front.shared() && (file.flags & O_APPEND) != 0 ? 1 : 0;
+  file.keep_cache = front.shared() ? 0 : 1;
+  file.direct_io = front.shared() && (file.flags & O_ACCMODE) != O_RDONLY ? 1 : 0;
 }
-
 
 // Not kept after a reply: where the last handle goes with it, so may the node.
 void reply_open(fuse_req_t request, fuse_ino_t node, HandleId handle, fuse_file_info& file) {
   FileSystem& files = files_of(request);
   file.fh = handle;
-  file.keep_cache = front_of(request).exclusive() ? 1 : 0;
+  choose_cache(front_of(request), file);
   if (fuse_reply_open(request, &file) != 0) files.release(node, handle);
 }
 
@@ -33,7 +33,7 @@ void create(fuse_req_t request, fuse_ino_t parent, const char* name, mode_t mode
   entry.attr = created->entry.attributes;
   entry.entry_timeout = entry.attr_timeout = front.timeout();
   file->fh = created->handle;
-  file->keep_cache = front.exclusive() ? 1 : 0;
+  choose_cache(front, *file);
   if (fuse_reply_create(request, &entry, file) == 0) return;
   front.files().release(created->entry.node, created->handle);
   front.files().forget(created->entry.node, 1);
@@ -44,12 +44,12 @@ void open(fuse_req_t request, fuse_ino_t node, fuse_file_info* file) {
   const bool kill = in != nullptr && (in->open_flags & FUSE_OPEN_KILL_SUIDGID) != 0;
   const Caller caller = caller_of(request);
   auto handle = files_of(request).open(node, file->flags, kill ? &caller : nullptr);
+  if (!handle) return reply_error(request, handle.error());
   if (const auto& give = front_of(request).give(); give && front_of(request).exclusive()) {
     const ByteSpan room = current_request().reply_buffer;
     files_of(request).opened(node, file->flags, room.first(std::min(kMostGiven, room.size())),
                              [&](ByteView content) { give(node, content); });
   }
-  if (!handle) return reply_error(request, handle.error());
   reply_open(request, node, *handle, *file);
 }
 
@@ -66,9 +66,11 @@ void write(fuse_req_t request, fuse_ino_t node, const char* data, std::size_t si
   const auto* in = current_request().as<fuse_write_in>();
   const bool kill = in != nullptr && (in->write_flags & FUSE_WRITE_KILL_SUIDGID) != 0;
   const Caller caller = caller_of(request);
+  const bool from_cache = file->writepage != 0;
+  const bool append = front_of(request).shared() && !from_cache && (file->flags & O_APPEND) != 0;
   auto written =
       files_of(request).write(node, file->fh, static_cast<std::uint64_t>(offset), as_bytes({data, size}),
-                              kill ? &caller : nullptr, file->writepage != 0);
+                              kill ? &caller : nullptr, from_cache, append);
   if (!written) return reply_error(request, written.error());
   fuse_reply_write(request, size);
 }

@@ -13,6 +13,7 @@ namespace kmsfs::front {
 // Each adds its operations to libfuse's table.
 void add_entry_operations(fuse_lowlevel_ops& operations);
 void add_file_operations(fuse_lowlevel_ops& operations);
+void add_lock_operations(fuse_lowlevel_ops& operations);
 void add_directory_operations(fuse_lowlevel_ops& operations);
 void add_attribute_operations(fuse_lowlevel_ops& operations);
 

@@ -31,6 +31,7 @@ constexpr auto kNames = std::to_array<std::pair<std::uint64_t, const char*>>({
     {FUSE_SETXATTR_EXT, "setxattr_ext"},
     {wire::kCreateSupplementaryGroup, "create_supp_group"},
     {FUSE_HAS_EXPIRE_ONLY, "expire_only"},
+    {wire::kDirectIoAllowMmap, "direct_io_allow_mmap"},
     {wire::kNoExportSupport, "no_export_support"},
     {wire::kOverIoUring, "over_io_uring"},
 });
@@ -46,7 +47,7 @@ std::uint64_t chosen_flags(const fuse_init_in& offered, const InitChoices& choic
       // A node id means nothing once it is forgotten, so a file handle could not be resolved.
       wire::kNoExportSupport;
   if (choices.shared) {
-    wanted |= FUSE_AUTO_INVAL_DATA;
+    wanted |= FUSE_AUTO_INVAL_DATA | FUSE_POSIX_LOCKS | FUSE_FLOCK_LOCKS | wire::kDirectIoAllowMmap;
   } else {
     // Nobody else changes the volume, so pages are dropped when we say so, not when a time stamp looks new.
     wanted |= FUSE_EXPLICIT_INVAL_DATA | FUSE_CACHE_SYMLINKS;

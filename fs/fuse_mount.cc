@@ -33,7 +33,9 @@ void raise_kernel_limits(dev_t device) {
 
 struct Mounted::State {
   State(FileSystem& file_system, const MountOptions& options, Logger log)
-      : logger(std::move(log)), workers(options.workers), front(file_system, options.writeback && !options.shared) {}
+      : logger(std::move(log)),
+        workers(options.workers),
+        front(file_system, options.writeback && !options.shared, options.shared) {}
   ~State() {
     if (notifier) notifier->close();
   }
@@ -64,17 +66,21 @@ Result<void> Mounted::State::mount(FileSystem& file_system, const MountOptions& 
   InitChoices choices;
   choices.writeback = options.writeback && !options.shared;
   choices.shared = options.shared;
-  auto made = make_transport(options.transport, std::move(there->device), std::move(*session), front,
-                             options.workers, choices, logger);
+  // Over io_uring the kernel tells nothing of signals, and a program that waits for a lock could not be
+  // killed.
+  const bool only_device = options.shared && options.transport == TransportChoice::kAutomatic;
+  auto made =
+      make_transport(only_device ? TransportChoice::kDevice : options.transport, std::move(there->device),
+                     std::move(*session), front, options.workers, choices, logger);
   if (!made) return std::move(made).error();
   transport = std::move(*made);
   notifier = std::make_shared<FuseNotifier>(*transport);
   file_system.set_notifier(
       {[to = notifier](NodeId node) { to->invalidate_node(node); },
        [to = notifier](NodeId parent, const std::string& name) { to->expire_entry(parent, name); }});
+  front.set_give([to = notifier](NodeId node, ByteView content) { to->store(node, content); });
   KMSFS_TRY(transport->start());
   raise_kernel_limits(point.device());
-  front.set_give([to = notifier](NodeId node, ByteView content) { to->store(node, content); });
   return {};
 }
 

@@ -15,6 +15,7 @@ inline constexpr std::uint32_t kCopyFileRange64 = 53;  // 7.45
 inline constexpr std::uint32_t kOpcodes = 64;          // more than there are
 
 inline constexpr std::uint64_t kCreateSupplementaryGroup = 1ULL << 34;  // 7.38
+inline constexpr std::uint64_t kDirectIoAllowMmap = 1ULL << 36;         // 7.39
 inline constexpr std::uint64_t kNoExportSupport = 1ULL << 38;           // 7.39
 inline constexpr std::uint64_t kOverIoUring = 1ULL << 41;               // 7.42
 

@@ -123,7 +123,9 @@ Result<Inode::Installed> Inode::install(Prepared prepared) {
   auto data_key = prepared.key.data_key();
   if (!data_key) return std::move(data_key).error();
   Result<std::unique_ptr<EncryptedFile>> file = error(Kind::kInternal, "not opened");
-  if (prepared.header) {
+  if (prepared.header && services_.shared) {
+    file = open_shared(prepared, *data_key);
+  } else if (prepared.header) {
     file = EncryptedFile::open(services_.disk, std::move(prepared.fd), services_.volume.geometry(), volume.id,
                                *prepared.header, data_key->reveal(), prepared.recovery, services_.logger,
                                size_if_unfinished(prepared.header->file_id));
@@ -143,6 +145,83 @@ Result<Inode::Installed> Inode::install(Prepared prepared) {
   ++generation_;
   ++services_.figures.open_files;
   return Installed::kNew;
+}
+
+// Whoever opens holds the lock, shared: then no change is under way. What is not at rest all the same was
+// left by a mount that died, and who may write repairs it, holding the lock alone.
+Result<std::unique_ptr<EncryptedFile>> Inode::open_shared(Prepared& prepared, const DataKey& data_key) {
+  const UniqueFd kept(::fcntl(prepared.fd.get(), F_DUPFD_CLOEXEC, 0));  // outlives the lock, whatever fails
+  if (!kept) return Error::from_errno(errno);
+  const auto open = [&](UniqueFd fd, Recovery recovery) {
+    return EncryptedFile::open(services_.disk, std::move(fd), services_.volume.geometry(),
+                               services_.volume.parameters().id, *prepared.header, data_key.reveal(),
+                               recovery, services_.logger);
+  };
+  if (prepared.recovery == Recovery::kRefuse) {
+    auto lock = SharedLock::take(kept.get(), SharedLock::Kind::kShared);
+    if (!lock) return std::move(lock).error();
+    auto opened = open(std::move(prepared.fd), Recovery::kRefuse);
+    if (opened ? (*opened)->clean() : opened.error().kind != Kind::kCorrupt) return opened;
+  }
+  if (!prepared.fd) {
+    auto again = services_.disk.reopen(kept.get(), services_.read_only ? O_RDONLY : O_RDWR);
+    prepared.writable = again.ok() && !services_.read_only;
+    if (!again) again = services_.disk.reopen(kept.get(), O_RDONLY);
+    if (!again) return std::move(again).error();
+    prepared.fd = std::move(*again);
+  }
+  const UniqueFd locked(::fcntl(prepared.fd.get(), F_DUPFD_CLOEXEC, 0));
+  if (!locked) return Error::from_errno(errno);
+  auto lock = SharedLock::take(locked.get(),
+                               prepared.writable ? SharedLock::Kind::kAlone : SharedLock::Kind::kShared);
+  if (!lock) return std::move(lock).error();
+  auto header = read_file_header(services_.disk, locked.get(), services_.volume.geometry());
+  const bool at_rest = header && *header && (*header)->state.clean;
+  auto opened = open(std::move(prepared.fd), at_rest ? prepared.recovery : Recovery::kRepair);
+  if (opened && prepared.writable) KMSFS_TRY((*opened)->mark_clean());
+  return opened;
+}
+
+Result<SharedLock> Inode::lock_for_reading() {
+  {
+    auto lock = SharedLock::take(file_->fd(), SharedLock::Kind::kShared);
+    if (!lock) return lock;
+    auto refreshed = file_->refresh(false);
+    if (!refreshed) return std::move(refreshed).error();
+    if (file_->clean()) return lock;
+  }
+  if (!writable_ && !services_.read_only) {
+    auto for_writing = services_.disk.reopen(file_->fd(), O_RDWR);
+    if (for_writing) {
+      file_->replace_fd(std::move(*for_writing));
+      writable_ = true;
+    }
+  }
+  if (writable_) return lock_for_changing();
+  auto lock = SharedLock::take(file_->fd(), SharedLock::Kind::kShared);
+  if (!lock) return lock;
+  auto refreshed = file_->refresh(false);
+  if (!refreshed) return std::move(refreshed).error();
+  return lock;
+}
+
+Result<SharedLock> Inode::lock_for_changing() {
+  auto lock = SharedLock::take(file_->fd(), SharedLock::Kind::kAlone);
+  if (!lock) return lock;
+  auto refreshed = file_->refresh(true);
+  if (!refreshed) return std::move(refreshed).error();
+  if (file_->repaired()) {
+    ++services_.figures.repaired;
+    services_.logger->warn("file {}: repaired what a mount left that died; size {}", file_->file_id().hex(),
+                           file_->size());
+  }
+  return lock;
+}
+
+Result<UniqueFd> Inode::reopen(int flags) const {
+  std::shared_lock lock(mutex_);
+  if (!file_) return Error::from_errno(ESTALE);
+  return services_.disk.reopen(file_->fd(), flags);
 }
 
 void Inode::adopt(std::unique_ptr<EncryptedFile> file, FileKey key) {
@@ -200,6 +279,11 @@ Result<void> Inode::revive() {
 }
 
 Result<void> Inode::sync(bool data_only) {
+  if (services_.shared) {
+    std::shared_lock lock(mutex_);
+    if (!file_) return Error::from_errno(EBADF);
+    return data_only ? services_.disk.sync_data(file_->fd()) : services_.disk.sync(file_->fd());
+  }
   auto done =
       change([&](EncryptedFile& file) { return keep_times([&] { return file.sync(data_only); }); }, true);
   if (done || done.error().system_errno != EBADF) return done;
@@ -211,7 +295,7 @@ Result<void> Inode::sync(bool data_only) {
 // Writing the state slot is our own book-keeping: it must not look like a change of the file.
 template <typename Write>
 Result<void> Inode::keep_times(Write&& write) {
-  if (file_->clean()) return write();
+  if (services_.shared || file_->clean()) return write();
   auto before = services_.disk.stat(file_->fd());
   KMSFS_TRY(write());
   if (!before) return {};
@@ -245,7 +329,7 @@ void Inode::remember_unfinished() {
 }
 
 void Inode::mark_clean_locked() {
-  if (!file_) return;
+  if (!file_ || services_.shared) return;  // a shared file is at rest whenever its lock is free
   seal_size();
   remember_unfinished();
 }
@@ -278,12 +362,12 @@ Result<FileHeader> Inode::header(const Opener& opener) {
 Result<FileId> Inode::file_id(const Opener& opener) {
   {
     std::shared_lock lock(mutex_);
-    if (file_id_) return *file_id_;
+    if (file_id_ && (file_ || !services_.shared)) return *file_id_;  // others give the number to another file
   }
   auto found = header(opener);
   if (!found) return std::move(found).error();
   std::lock_guard lock(mutex_);
-  if (!file_id_) file_id_ = found->file_id;
+  if (!file_id_ || !file_) file_id_ = found->file_id;
   return *file_id_;
 }
 

@@ -22,9 +22,11 @@
 #include "core/clock.h"
 #include "core/guarded.h"
 #include "core/log.h"
+#include "core/waiting.h"
 #include "fs/disk.h"
 #include "fs/encrypted_file.h"
 #include "fs/file_key.h"
+#include "fs/shared_lock.h"
 #include "fs/volume.h"
 #include "keycache/key_cache.h"
 
@@ -48,6 +50,7 @@ struct ContentServices {
   Logger logger;
   std::optional<timespec> recover_since;  // repair files whose backing change time is not older
   bool read_only = false;
+  bool shared = false;  // other mounts change the files too
   ContentFigures figures;
   // What backing files that are closed tell wrong, because a failing disk took no change any more.
   Guarded<std::map<FileId, std::uint64_t>> sizes_of_unfinished{};
@@ -71,16 +74,20 @@ class Inode {
 
   // Runs `use(const EncryptedFile&)` together with others, or `use(EncryptedFile&)` alone, with keys that may
   // be used.
+  // On a shared volume `use` may run twice: what it found wrong may have been a change under way, and is
+  // looked at again under the file's lock.
   template <typename Use>
   auto read(Use&& use) -> std::invoke_result_t<Use, const EncryptedFile&>;
+  // The same if the keys may be used as they are; otherwise false, and nobody is asked for them.
+  template <typename F>
+  bool read_if_usable(F&& use);
   template <typename Use>
   auto change(Use&& use, bool from_page_cache = false) -> std::invoke_result_t<Use, EncryptedFile&>;
   Result<void> sync(bool data_only);
 
+  // The open file once more, though its name may be gone or another's. ESTALE if it is not open.
+  Result<UniqueFd> reopen(int flags) const;
   // The file id that the header names, without its key: for what hangs on the file id.
-  // The same if the keys may be used as they are; otherwise false, and nobody is asked for them.
-  template <typename F>
-  bool read_if_usable(F&& use);
   Result<FileId> file_id(const Opener& opener);
   // What the header says, and the state as an open file knows it.
   Result<FileHeader> header(const Opener& opener);
@@ -115,7 +122,13 @@ class Inode {
   enum class Installed { kNew, kJoined, kStale };
   Result<Installed> install(Prepared prepared);
   Result<bool> may_repair(int fd) const;
+  template <typename Lock>
+  Lock locked();
   Result<void> usable(Use use);  // with the lock held, shared or alone
+  // Of shared volumes, with the lock held alone; the result holds the file's lock of all mounts.
+  Result<SharedLock> lock_for_reading();
+  Result<SharedLock> lock_for_changing();
+  Result<std::unique_ptr<EncryptedFile>> open_shared(Prepared& prepared, const DataKey& data_key);
   Result<void> revive();
   template <typename Write>
   Result<void> keep_times(Write&& write);
@@ -140,38 +153,49 @@ class Inode {
   std::atomic<bool> withdrawn_{false};
 };
 
+// Of a shared file, whoever has the lock may wait for another mount, and so does who waits for him.
+template <typename Lock>
+Lock Inode::locked() {
+  Lock lock(mutex_, std::try_to_lock);
+  if (lock.owns_lock()) return lock;
+  std::optional<LongWait> wait;
+  if (services_.shared) wait.emplace();
+  lock.lock();
+  return lock;
+}
+
 template <typename F>
 auto Inode::read(F&& use) -> std::invoke_result_t<F, const EncryptedFile&> {
   constexpr int kAttempts = 3;  // a key may be withdrawn again between its renewal and its use
   Result<void> problem;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     {
-      std::shared_lock lock(mutex_);
+      const auto lock = locked<std::shared_lock<std::shared_mutex>>();
       problem = usable(Use::kPlain);
-      if (problem) return use(static_cast<const EncryptedFile&>(*file_));
+      if (problem && !services_.shared) return use(static_cast<const EncryptedFile&>(*file_));
+      if (problem) {
+        auto current = file_->is_current();
+        if (!current) return std::move(current).error();
+        if (*current) {
+          auto done = use(static_cast<const EncryptedFile&>(*file_));
+          if (done || done.error().kind != Kind::kCorrupt) return done;
+        }
+      }
+    }
+    if (problem) {
+      const auto lock = locked<std::unique_lock<std::shared_mutex>>();
+      problem = usable(Use::kPlain);
+      if (problem) {
+        auto locked = lock_for_reading();
+        if (!locked) return std::move(locked).error();
+        return use(static_cast<const EncryptedFile&>(*file_));
+      }
     }
     KMSFS_TRY(revive());
   }
   return std::move(problem).error();
 }
 
-template <typename F>
-auto Inode::change(F&& use, bool from_page_cache) -> std::invoke_result_t<F, EncryptedFile&> {
-  constexpr int kAttempts = 3;
-  Result<void> problem;
-  for (int attempt = 0; attempt < kAttempts; ++attempt) {
-    {
-      std::lock_guard lock(mutex_);
-      problem = usable(from_page_cache ? Use::kFromPageCache : Use::kPlain);
-      if (problem && !writable_) return Error::from_errno(EBADF);
-      if (problem) return use(*file_);
-    }
-    KMSFS_TRY(revive());
-  }
-  return std::move(problem).error();
-}
-
-}  // namespace kmsfs
 template <typename F>
 bool Inode::read_if_usable(F&& use) {
   std::shared_lock lock(mutex_);
@@ -180,3 +204,29 @@ bool Inode::read_if_usable(F&& use) {
   return true;
 }
 
+template <typename F>
+auto Inode::change(F&& use, bool from_page_cache) -> std::invoke_result_t<F, EncryptedFile&> {
+  constexpr int kAttempts = 3;
+  Result<void> problem;
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    {
+      const auto lock = locked<std::unique_lock<std::shared_mutex>>();
+      problem = usable(from_page_cache ? Use::kFromPageCache : Use::kPlain);
+      if (problem && !writable_) return Error::from_errno(EBADF);
+      if (problem && !services_.shared) return use(*file_);
+      if (problem) {
+        auto locked = lock_for_changing();
+        if (!locked) return std::move(locked).error();
+        auto done = use(*file_);
+        // Whatever came of it: who has the lock next finds a file at rest.
+        auto at_rest = file_->mark_clean();
+        if (done && !at_rest) return std::move(at_rest).error();
+        return done;
+      }
+    }
+    KMSFS_TRY(revive());
+  }
+  return std::move(problem).error();
+}
+
+}  // namespace kmsfs
