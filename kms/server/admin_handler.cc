@@ -68,17 +68,18 @@ HttpAnswer AdminHandler::handle(const HttpRequest& request, const Client& client
 
 Result<Body> AdminHandler::call(std::string_view operation, ByteView body, uid_t by) {
   if (operation == "SealStatus") return seal_status();
-  if (operation == "Unseal") return unseal(body);
+  if (operation == "Unseal") return unseal(body, by);
   if (operation == "Seal") {
+    KMSFS_TRY(record("SealStore", by));
     gate_.seal();
-    logger_->info("the key store is sealed");
+    logger_->info("the key store is sealed, by uid {}", by);
     return seal_status();
   }
   if (operation == "Backup") return back_up(body, by);
   if (operation == "ReloadTls") {
     if (certificate_ == nullptr) return error(Kind::kInvalid, "this kmsd has no certificate to reload");
     KMSFS_TRY(certificate_->reload());
-    logger_->info("the certificate was loaded again");
+    logger_->info("the certificate was loaded again, for uid {}", by);
     return Body("{}");
   }
   const auto store = gate_.store();
@@ -88,7 +89,15 @@ Result<Body> AdminHandler::call(std::string_view operation, ByteView body, uid_t
   return Body(std::move(*answer));
 }
 
-Result<Body> AdminHandler::unseal(ByteView passphrase) {
+// What opens and closes the store is told to its log, where one is open.
+Result<void> AdminHandler::record(std::string_view event, uid_t by) {
+  const auto store = gate_.store();
+  if (store == nullptr) return {};
+  return store->service->administration().change(
+      event, "kms.amazonaws.com", "null", [](WriteTransaction&, AuditRecord&) { return Result<void>(); }, by);
+}
+
+Result<Body> AdminHandler::unseal(ByteView passphrase, uid_t by) {
   if (!passphrase.empty() && passphrase.back() == std::byte{'\n'}) {
     passphrase = passphrase.first(passphrase.size() - 1);
   }
@@ -104,10 +113,11 @@ Result<Body> AdminHandler::unseal(ByteView passphrase) {
     return copy;
   });
   if (!opened) {
-    logger_->warn("the key store stays sealed: {}", opened.error().text);
+    logger_->warn("the key store stays sealed, for uid {}: {}", by, opened.error().text);
     return std::move(opened).error();
   }
-  logger_->info("the key store is open");
+  logger_->info("the key store is open, by uid {}", by);
+  KMSFS_TRY(record("UnsealStore", by));
   return seal_status();
 }
 

@@ -33,7 +33,8 @@ class AdminHandler final : public RequestHandler {
 
  private:
   Result<Body> call(std::string_view operation, ByteView body, uid_t by);
-  Result<Body> unseal(ByteView passphrase);
+  Result<Body> unseal(ByteView passphrase, uid_t by);
+  Result<void> record(std::string_view event, uid_t by);
   Result<Body> back_up(ByteView json, uid_t by);
   Body seal_status() const;
 

@@ -110,6 +110,16 @@ TEST_F(Kmsd, ASealedServerAnswersHealthAndUnsealingAlone) {
   EXPECT_EQ(ask("DescribeKey", {{"KeyId", key}}).status, 500);
   EXPECT_EQ(admin_raw("Unseal", kPassphrase).status, 200);
   EXPECT_EQ(ask("DescribeKey", {{"KeyId", key}}).status, 200);
+  // Who opened and closed it stands in the store's log, and the passphrase nowhere.
+  const std::string log = content_of(store() + "/audit.log");
+  const auto sealed = log.find("\"SealStore\"");
+  ASSERT_NE(sealed, std::string::npos);
+  EXPECT_LT(log.find("\"UnsealStore\""), sealed);
+  EXPECT_NE(log.find("\"UnsealStore\"", sealed), std::string::npos);
+  const auto line = json::parse(
+      log.substr(log.rfind('\n', sealed) + 1, log.find('\n', sealed) - log.rfind('\n', sealed) - 1));
+  EXPECT_EQ(line["userIdentity"]["principalId"], std::to_string(::getuid()));
+  EXPECT_EQ(log.find(kPassphrase), std::string::npos);
 }
 
 TEST_F(Kmsd, APassphraseFileOpensTheStoreAtStart) {
