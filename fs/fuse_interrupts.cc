@@ -25,6 +25,13 @@ std::uint64_t mask_of(const std::string& status, const std::string& name) {
   return std::strtoull(status.c_str() + at + name.size() + 2, nullptr, 16);
 }
 
+// Empty: of another PID namespace, gone, or hidden from us.
+std::string status_of(pid_t thread) {
+  if (thread == 0) return {};
+  std::ifstream in("/proc/" + std::to_string(thread) + "/status");
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
 }  // namespace
 
 bool wants_to_end(const std::string& status) {
@@ -36,11 +43,18 @@ bool wants_to_end(const std::string& status) {
 }
 
 bool wants_to_end(pid_t thread) {
-  if (thread == 0) return true;  // of another PID namespace
-  std::ifstream in("/proc/" + std::to_string(thread) + "/status");
-  if (!in) return true;  // it is gone, or hidden from us
-  const std::string status{std::istreambuf_iterator<char>(in), {}};
+  const std::string status = status_of(thread);
   return status.empty() || wants_to_end(status);
+}
+
+bool signal_came(const std::string& status) {
+  const std::uint64_t pending = mask_of(status, "SigPnd") | mask_of(status, "ShdPnd");
+  return (pending & ~mask_of(status, "SigBlk")) != 0;
+}
+
+bool signal_came(pid_t thread) {
+  const std::string status = status_of(thread);
+  return status.empty() || signal_came(status);
 }
 
 FuseInterrupts::~FuseInterrupts() {
@@ -58,6 +72,7 @@ std::stop_token FuseInterrupts::of(std::uint64_t request, pid_t thread) {
   Wait& wait = at->second;
   if (!made) return wait.source.get_token();
   wait.thread = thread;
+  if (over_) wait.source.request_stop();
   if (std::find(early_.begin(), early_.end(), request) != early_.end()) {
     // It may be about to die, and may as well not: the thread that looks again finds out.
     wait.signalled = true;
