@@ -1,4 +1,5 @@
 """A Place is one peer mounted over a fresh directory; gone, with its daemon, when the `with` block ends."""
+import contextlib
 import os
 import pathlib
 import shutil
@@ -39,6 +40,10 @@ def _daemon_of(mountpoint):
     return None
 
 
+def _has_ended(process, seconds):
+    return processes.wait_until(lambda: not os.path.exists(f"/proc/{process}"), seconds)
+
+
 class Place:
     def __init__(self, peer, parent, drops_caches):
         self.peer = peer
@@ -66,7 +71,8 @@ class Place:
             self._unmount()
         except Failed:
             self.abort()
-            self._unmount()
+            with contextlib.suppress(Failed):
+                self._unmount()
         shutil.rmtree(self.top, ignore_errors=True)
 
     def make_cold(self):
@@ -79,9 +85,7 @@ class Place:
 
     def abort(self):
         """Whatever waits for the file system gets an error now."""
-        device = _device_of_mount(str(self.directory))
-        if device is not None and (CONNECTIONS / str(device) / "abort").exists():
-            (CONNECTIONS / str(device) / "abort").write_text("1")
+        self._abort(_device_of_mount(str(self.directory)))
 
     def forget_peak(self):
         if self.daemon:
@@ -123,15 +127,25 @@ class Place:
         if self.peer.mount is None:
             return
         daemon, self.daemon = self.daemon, None
-        tries = 0
-        while _device_of_mount(str(self.directory)) is not None:
+        device = _device_of_mount(str(self.directory))
+        if device is None:
+            return
+        with contextlib.suppress(Failed):  # whether it can be unmounted is what counts
+            processes.command(["sync", "-f", str(self.directory)], 60)
+        for left in range(20, -1, -1):  # a program that was killed may need a while to let go
             try:
-                processes.command(["umount", str(self.directory)], 60)
+                processes.command(["umount", *([] if left else ["-l"]), str(self.directory)], 60)
+                break
             except Failed:
-                tries += 1
-                if tries == 20:  # a program that was killed may need a while to let go
-                    processes.command(["umount", "-l", str(self.directory)], 60)
                 processes.wait_until(lambda: False, 0.25)
-        if daemon and not processes.wait_until(lambda: not os.path.exists(f"/proc/{daemon}"), 30):
+        if not daemon or _has_ended(daemon, 10):
+            return
+        self._abort(device)  # another mount namespace has a copy of the mount
+        if not _has_ended(daemon, 20):
             os.kill(daemon, signal.SIGKILL)
-            processes.wait_until(lambda: not os.path.exists(f"/proc/{daemon}"), 10)
+            _has_ended(daemon, 10)
+
+    @staticmethod
+    def _abort(device):
+        if device is not None and (CONNECTIONS / str(device) / "abort").exists():
+            (CONNECTIONS / str(device) / "abort").write_text("1")

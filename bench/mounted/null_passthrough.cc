@@ -4,12 +4,13 @@
 //   null_passthrough SOURCE MOUNTPOINT [OPTION]
 //
 // OPTION: one of kmsfs's, as transport=device. It returns when it is mounted, and serves until it is
-// unmounted. For measuring only: it serves root, knows no extended attributes, and believes its kernel.
+// unmounted. For measuring only: it serves root and believes its kernel.
 #include <dirent.h>
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -313,6 +314,38 @@ void statfs(fuse_req_t request, fuse_ino_t) {
   fuse_reply_statfs(request, &figures);
 }
 
+// Its size alone, if no room was given for more.
+void reply_value(fuse_req_t request, const std::string& value, ssize_t got) {
+  if (got < 0) return reply_result(request, -1);
+  const auto size = static_cast<std::size_t>(got);
+  if (value.empty()) {
+    fuse_reply_xattr(request, size);
+  } else {
+    fuse_reply_buf(request, value.data(), size);
+  }
+}
+
+void getxattr(fuse_req_t request, fuse_ino_t id, const char* name, std::size_t size) {
+  std::string value(size, '\0');
+  const ssize_t got = ::getxattr(in_proc(fd_of(request, id)).c_str(), name, value.data(), size);
+  reply_value(request, value, got);
+}
+
+void listxattr(fuse_req_t request, fuse_ino_t id, std::size_t size) {
+  std::string names(size, '\0');
+  const ssize_t got = ::listxattr(in_proc(fd_of(request, id)).c_str(), names.data(), size);
+  reply_value(request, names, got);
+}
+
+void setxattr(fuse_req_t request, fuse_ino_t id, const char* name, const char* value, std::size_t size,
+              int flags) {
+  reply_result(request, ::setxattr(in_proc(fd_of(request, id)).c_str(), name, value, size, flags));
+}
+
+void removexattr(fuse_req_t request, fuse_ino_t id, const char* name) {
+  reply_result(request, ::removexattr(in_proc(fd_of(request, id)).c_str(), name));
+}
+
 void init(void*, fuse_conn_info* connection) {
   connection->want = 0;  // flags are the transport's business
   connection->max_write = kMaxWrite;
@@ -347,6 +380,10 @@ Session make_session(Files& files) {
   operations.releasedir = releasedir;
   operations.fsyncdir = fsyncdir;
   operations.statfs = statfs;
+  operations.getxattr = getxattr;
+  operations.listxattr = listxattr;
+  operations.setxattr = setxattr;
+  operations.removexattr = removexattr;
   std::string name = "null_passthrough";
   std::array<char*, 2> words{name.data(), nullptr};
   fuse_args arguments = FUSE_ARGS_INIT(1, words.data());

@@ -55,9 +55,12 @@ def peer(spec, program, null_program):
         if variant and variant not in VARIANTS:
             raise SystemExit(f"bench: no variant {variant} of kmsfs; there are {', '.join(VARIANTS)}")
         return _kmsfs(spec, str(pathlib.Path(other).resolve()) if other else program, **VARIANTS.get(variant, {}))
+    if name.startswith("null"):
+        transport = name.partition("-")[2]
+        options = [f"transport={transport}"] if transport else []
+        return Peer(name, [null_program, "{backing}", "{mountpoint}", *options], needs=null_program)
     known = {
         "raw": Peer("raw"),
-        "null": Peer("null", [null_program, "{backing}", "{mountpoint}"], needs=null_program),
         "gocryptfs": Peer(
             "gocryptfs",
             ["gocryptfs", "-q", "-nosyslog", "-passfile", "{state}/password", "{backing}", "{mountpoint}"],
@@ -79,5 +82,5 @@ def peer(spec, program, null_program):
         ),
     }
     if name not in known:
-        raise SystemExit(f"bench: no peer {name}; there are {', '.join(known)}, kmsfs and kmsfs-{{{','.join(VARIANTS)}}}")
+        raise SystemExit(f"bench: no peer {name}; there are {', '.join(known)}, null, null-device, null-ring, kmsfs and kmsfs-{{{','.join(VARIANTS)}}}")
     return known[name]

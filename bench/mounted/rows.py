@@ -84,6 +84,6 @@ SCENES = [
 NAMES = [step.row for scene in SCENES for step in scene.steps if step.row]
 
 
-def chosen(pattern):
-    """The scenes with a row whose name contains the pattern, and of them all steps."""
-    return [scene for scene in SCENES if any(pattern in step.row for step in scene.steps if step.row)]
+def chosen(texts):
+    """The scenes with a row whose name contains one of the texts, and of them all steps."""
+    return [scene for scene in SCENES if any(text in step.row for step in scene.steps if step.row for text in texts)]

@@ -3,12 +3,11 @@ import statistics
 
 import rows
 
-NO_PEERS = ("raw", "null")
 
 
 def is_peer(name):
     """A file system of others that encrypts."""
-    return name not in NO_PEERS and not name.startswith("kmsfs")
+    return name != "raw" and not name.startswith(("null", "kmsfs"))
 
 
 class Table:
@@ -26,9 +25,11 @@ class Table:
         })
 
     def to_null(self, row, column):
-        """How many times as fast as the null file system; None where either is missing."""
+        """How many times as fast as the null file system, over the same transport if it was measured; None where either is missing."""
         rates = self.rates.get(row, {})
-        return rates[column] / rates["null"] if column in rates and rates.get("null") else None
+        alike = column.partition("@")[0].replace("kmsfs", "null")
+        null = rates.get(alike, rates.get("null"))
+        return rates[column] / null if column in rates and null else None
 
     def to_best(self, row, column, among=None):
         """How many times as fast as the best of the peers."""
