@@ -28,7 +28,7 @@ PLOTS = ROOT / "docs" / "performance"
 DEFAULT = ["raw", "null", "gocryptfs", "securefs", "encfs", "cryfs", "kmsfs"]
 QUICK = ["kmsfs", "null", "gocryptfs", "securefs"]  # the fastest of all rows are among them
 GROWTH = ["null", "kmsfs"]
-SLOW = ["cryfs"]  # never the best of a row: one round says enough
+SLOW = ["cryfs"]  # each mount takes its time, and it is never the best of a row: one round, at the end, says enough
 
 
 def _arguments():

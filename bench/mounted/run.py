@@ -30,34 +30,33 @@ class Runner:
         self._end = time.monotonic() + minutes * 60
         self.results = Results()
 
-    def run(self, peers, once):
-        """`once`: names of peers that get one round, because they are slow."""
+    def run(self, peers, slow):
+        """`slow`: names of peers that get one round, after all others."""
+        turns = [(turn, peer) for turn in range(self._rounds) for peer in peers if peer.name not in slow]
+        turns += [(0, peer) for peer in peers if peer.name in slow]
         took = {}
-        for turn in range(self._rounds):
-            for peer in peers:
-                if turn > 0 and peer.name in once:
-                    continue
-                start = time.monotonic()
-                if start + took.get(peer.name, 0) > self._end:
-                    self._failed(f"{peer.name}: no time left for round {turn + 1}")
-                    continue
-                print(f"bench: round {turn + 1} of {self._rounds}: {peer.name}", file=sys.stderr, flush=True)
-                self._visit(peer, turn)
-                took[peer.name] = max(took.get(peer.name, 0), time.monotonic() - start) if turn != 1 else time.monotonic() - start
+        for turn, peer in turns:
+            start = time.monotonic()
+            if start + took.get(peer.name, 0) > self._end:
+                self._failed(f"{peer.name}: no time left for round {turn + 1}")
+                continue
+            print(f"bench: round {turn + 1} of {self._rounds}: {peer.name}", file=sys.stderr, flush=True)
+            self._visit(peer, turn, 1 if peer.name in slow else self._rounds)
+            took[peer.name] = time.monotonic() - start
 
-    def _visit(self, peer, turn):
+    def _visit(self, peer, turn, rounds):
         try:
             with Place(peer, self._disk, self._drops_caches) as place:
                 place.sizes, place.scratch = self._sizes, self._scratch
                 for scene in self._scenes:
                     if turn == 0 or not scene.once:
-                        self._play(place, scene)
+                        self._play(place, scene, rounds)
         except Failed as failure:
             self._failed(f"{peer.name}: {failure}")
 
-    def _play(self, place, scene):
+    def _play(self, place, scene, rounds):
         for step in scene.steps:
-            for _ in range(self._rounds if scene.once and step.row else 1):
+            for _ in range(rounds if scene.once and step.row else 1):
                 try:
                     self._take(place, step)
                 except Failed as failure:
