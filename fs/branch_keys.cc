@@ -1,5 +1,6 @@
 #include "fs/branch_keys.h"
 
+#include <cerrno>
 #include <utility>
 #include <vector>
 
@@ -10,7 +11,10 @@ namespace kmsfs {
 namespace {
 constexpr BranchKeys::Subtree kShared = 0;  // of all subtrees beyond kMostSubtrees
 
-bool is_outage(Kind kind) { return kind == Kind::kUnavailable || kind == Kind::kThrottled; }
+bool is_outage(const Error& error) {
+  return error.kind == Kind::kUnavailable || error.kind == Kind::kThrottled;
+}
+bool is_interruption(const Error& error) { return error.system_errno == EINTR; }
 }  // namespace
 
 BranchKeys::BranchKeys(const VolumeParameters& volume, KeyCache& keys, const Clock& clock)
@@ -36,6 +40,14 @@ BranchKeys::Subtree BranchKeys::with_place(Subtree subtree) const {
 }
 
 Result<BranchKeys::BranchPtr> BranchKeys::branch_for(Subtree subtree) {
+  constexpr int kAttempts = 16;
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    if (auto found = try_branch_for(subtree)) return std::move(*found);
+  }
+  return error(Kind::kBusy, "programs that ask for a branch key are ended before it comes");
+}
+
+std::optional<Result<BranchKeys::BranchPtr>> BranchKeys::try_branch_for(Subtree subtree) {
   BranchPtr gone;  // declared first, so that its pin dies without the lock
   std::unique_lock lock(mutex_);
   subtree = with_place(subtree);
@@ -49,8 +61,12 @@ Result<BranchKeys::BranchPtr> BranchKeys::branch_for(Subtree subtree) {
     }
   }
   if (const auto making = place.making) {
+    lock.unlock();
     const LongWait wait;
-    made_.wait(lock, [&] { return making->outcome.has_value(); });
+    lock.lock();
+    made_.wait(lock, wait.interruption(), [&] { return making->outcome.has_value(); });
+    if (!making->outcome) return LongWait::interrupted();
+    if (!*making->outcome && is_interruption(making->outcome->error())) return std::nullopt;
     return *making->outcome;
   }
   const auto making = std::make_shared<Making>();
@@ -81,7 +97,8 @@ Result<BranchKeys::BranchPtr> BranchKeys::settle(Place& place, Result<BranchPtr>
     place.files = 1;
     return made;
   }
-  if (place.branch != nullptr && is_outage(made.error().kind) && place.branch->handle.check()) {
+  if (is_interruption(made.error())) return made;  // that says nothing of the KMS
+  if (place.branch != nullptr && is_outage(made.error()) && place.branch->handle.check()) {
     place.until = now + kAskAgain;
     place.files = 0;
     return place.branch;

@@ -4,7 +4,8 @@
 // (the subtree) in which it makes files, and a new one after kEpoch or kFilesPerEpoch files. Always: one call
 // to the KMS for a branch key, whoever waits for it, and all hear the same answer; a branch key that may not
 // be used any more (refused, past its age) serves no new file; while the KMS cannot be reached the last one
-// serves on as long as the key cache lets it. Threads: any, together. take() may ask the KMS: without a lock.
+// serves on as long as the key cache lets it. Threads: any, together. take()
+// may ask the KMS: without a lock; its wait can be ended (core/waiting.h).
 #pragma once
 
 #include <chrono>
@@ -57,6 +58,8 @@ class BranchKeys {
   };
 
   Result<BranchPtr> branch_for(Subtree subtree);
+  // Nothing: whoever asked the KMS has gone before the answer came, and somebody else has to ask.
+  std::optional<Result<BranchPtr>> try_branch_for(Subtree subtree);
   Result<BranchPtr> make() const;
   Result<BranchPtr> settle(Place& place, Result<BranchPtr> made, BranchPtr& gone);
   Subtree with_place(Subtree subtree) const;
@@ -66,7 +69,7 @@ class BranchKeys {
   const Clock& clock_;
 
   mutable std::mutex mutex_;
-  std::condition_variable made_;
+  std::condition_variable_any made_;
   std::unordered_map<Subtree, Place> places_;  // under mutex_
 };
 

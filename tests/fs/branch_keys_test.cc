@@ -6,6 +6,7 @@
 #include <thread>
 #include <vector>
 
+#include "core/waiting.h"
 #include "tests/support/fake_kms.h"
 
 namespace kmsfs {
@@ -128,6 +129,61 @@ TEST_F(BranchKeysTest, WhileTheNextBranchKeyIsAskedForNobodyElseWaits) {
   asker.join();
   EXPECT_NE(next, first);
   EXPECT_EQ(take(), next);
+}
+
+// Serves a program that can be killed.
+class Served final : public Waiting {
+ public:
+  explicit Served(std::stop_token killed) : killed_(std::move(killed)) { of_this_thread() = this; }
+  ~Served() override { of_this_thread() = nullptr; }
+  void begin() override {}
+  void end() override {}
+  std::stop_token interruption() override { return killed_; }
+
+ private:
+  const std::stop_token killed_;
+};
+
+TEST_F(BranchKeysTest, AProgramThatIsKilledWhileItAsksGoesAndLeavesTheQuestionToTheNext) {
+  server_.hold_answers();
+  std::stop_source killed;
+  int heard = 0;
+  std::thread asker([&] {
+    const Served served(killed.get_token());
+    auto key = branches_->take(7);
+    heard = key ? 0 : key.error().system_errno;
+  });
+  server_.wait_for_held(1);
+  BranchId next;
+  std::thread waiter([&] { next = take(); });
+  killed.request_stop();
+  asker.join();
+  EXPECT_EQ(heard, EINTR);
+  server_.release_answers();
+  waiter.join();
+  EXPECT_NE(next, BranchId());
+  EXPECT_LE(asked(), 2U) << "the first question is not taken back, and its answer may serve the next";
+}
+
+TEST_F(BranchKeysTest, AProgramThatIsKilledWhileItWaitsGoesAndTheOthersWaitOn) {
+  server_.hold_answers();
+  BranchId first;
+  std::thread asker([&] { first = take(); });
+  server_.wait_for_held(1);
+  std::stop_source killed;
+  int heard = 0;
+  std::thread waiter([&] {
+    const Served served(killed.get_token());
+    auto key = branches_->take(7);
+    heard = key ? 0 : key.error().system_errno;
+  });
+  killed.request_stop();
+  waiter.join();
+  EXPECT_EQ(heard, EINTR);
+  server_.release_answers();
+  asker.join();
+  EXPECT_NE(first, BranchId());
+  EXPECT_EQ(asked(), 1U);
 }
 
 TEST_F(BranchKeysTest, ADenialIsHeardByNewFilesAtOnceAndGoesByItself) {

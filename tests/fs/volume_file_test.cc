@@ -124,7 +124,21 @@ TEST(VolumeFile, OfANewerFormatIsUnsupportedWhateverItsMembers) {
 TEST(VolumeFile, OfAnUnknownSuiteOrModeIsUnsupported) {
   expect_kind(changed([](Json& document) { document["suite"] = 2; }), Kind::kUnsupported);
   expect_kind(changed([](Json& document) { document["suite"] = 65537; }), Kind::kUnsupported);
-  expect_kind(changed([](Json& document) { document["mode"] = "branch"; }), Kind::kUnsupported);
+  expect_kind(changed([](Json& document) { document["mode"] = "twig"; }), Kind::kUnsupported);
+  expect_kind(changed([](Json& document) { document["mode"] = "Branch"; }), Kind::kUnsupported);
+  expect_kind(changed([](Json& document) { document["mode"] = ""; }), Kind::kUnsupported);
+}
+
+TEST(VolumeFile, OfEitherModeIsReadAsItWasWritten) {
+  for (const KeyMode mode : {KeyMode::kPerFile, KeyMode::kBranch}) {
+    VolumeFile file = sample();
+    file.parameters.mode = mode;
+    const auto text = write_volume_file(file);
+    ASSERT_TRUE(text.ok()) << text.error().text;
+    const auto read = parse_volume_file(*text);
+    ASSERT_TRUE(read.ok()) << read.error().text;
+    EXPECT_EQ(read->parameters.mode, mode);
+  }
 }
 
 TEST(VolumeFile, WithSizesOutOfRangeIsCorrupt) {
@@ -206,6 +220,7 @@ TEST(VolumeFile, TheMacChangesWithEveryParameter) {
   expect_other([](VolumeParameters& p) { ++p.format_version; });
   expect_other([](VolumeParameters& p) { ++p.suite; });
   expect_other([](VolumeParameters& p) { p.header_size += 512; });
+  expect_other([](VolumeParameters& p) { p.mode = KeyMode::kBranch; });
   expect_other([](VolumeParameters& p) { p.allowed_keys.pop_back(); });
   expect_other([](VolumeParameters& p) { std::swap(p.allowed_keys[0], p.allowed_keys[1]); });
   expect_other([](VolumeParameters& p) { p.kms_uri += "x"; });
