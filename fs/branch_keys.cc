@@ -18,7 +18,7 @@ bool is_interruption(const Error& error) { return error.system_errno == EINTR; }
 }  // namespace
 
 BranchKeys::BranchKeys(const VolumeParameters& volume, KeyCache& keys, const Clock& clock)
-    : volume_(volume), keys_(keys), clock_(clock) {}
+    : volume_(volume), clock_(clock), ahead_(volume, keys, clock, NewFileKeys::For::kBranches) {}
 
 Result<NewFileKey> BranchKeys::take(Subtree subtree) {
   auto branch = branch_for(subtree);
@@ -82,11 +82,12 @@ std::optional<Result<BranchKeys::BranchPtr>> BranchKeys::try_branch_for(Subtree 
   return outcome;
 }
 
-Result<BranchKeys::BranchPtr> BranchKeys::make() const {
-  const BranchId id = BranchId::random();
-  auto made = keys_.generate(volume_.allowed_keys.front(), volume_.suite, branch_context(volume_.id, id));
+Result<BranchKeys::BranchPtr> BranchKeys::make() {
+  auto made = ahead_.take();
   if (!made) return std::move(made).error();
-  return std::make_shared<const Branch>(Branch{id, std::move(made->handle), std::move(made->wrapped)});
+  KeyCache::Generated& key = made->data_key;
+  return std::make_shared<const Branch>(
+      Branch{BranchId{made->id.bytes}, std::move(key.handle), std::move(key.wrapped)});
 }
 
 Result<BranchKeys::BranchPtr> BranchKeys::settle(Place& place, Result<BranchPtr> made, BranchPtr& gone) {
@@ -108,6 +109,7 @@ Result<BranchKeys::BranchPtr> BranchKeys::settle(Place& place, Result<BranchPtr>
 }
 
 void BranchKeys::maintain() {
+  ahead_.maintain();
   std::vector<BranchPtr> gone;  // declared first, as above
   std::lock_guard lock(mutex_);
   const BootTime now = clock_.boot_time();

@@ -18,6 +18,7 @@
 
 #include "core/clock.h"
 #include "fs/file_key.h"
+#include "fs/new_file_keys.h"
 
 namespace kmsfs {
 
@@ -60,13 +61,13 @@ class BranchKeys {
   Result<BranchPtr> branch_for(Subtree subtree);
   // Nothing: whoever asked the KMS has gone before the answer came, and somebody else has to ask.
   std::optional<Result<BranchPtr>> try_branch_for(Subtree subtree);
-  Result<BranchPtr> make() const;
+  Result<BranchPtr> make();
   Result<BranchPtr> settle(Place& place, Result<BranchPtr> made, BranchPtr& gone);
   Subtree with_place(Subtree subtree) const;
 
   const VolumeParameters& volume_;
-  KeyCache& keys_;
   const Clock& clock_;
+  NewFileKeys ahead_;  // branch keys that no subtree has yet, where the KMS is far away
 
   mutable std::mutex mutex_;
   std::condition_variable_any made_;

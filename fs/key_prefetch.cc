@@ -104,6 +104,10 @@ void KeyPrefetch::list(Directory& directory) {
   directory.listing = OpenPattern();
   directory.names.reset();
   directory.unexpected = 0;
+  if (followed_ == Followed::kListing) directory.listing.trust(window_);
+  if (followed_ != Followed::kNames) return;
+  sort(directory);
+  directory.names->pattern.trust(window_);
 }
 
 void KeyPrefetch::sort(Directory& directory) {
@@ -124,17 +128,30 @@ void KeyPrefetch::look_at(const Open& open) {
   }
   const std::size_t index = found->second;
   ask(directory, directory.listing, directory.listing.opened(index), [](std::size_t at) { return at; });
-  directory.unexpected = directory.listing.follows() ? 0 : directory.unexpected + 1;
-  if (directory.unexpected == 0) return;
-  if (!directory.names) {
-    if (directory.unexpected < kTriesByListing) return;
-    sort(directory);
+  if (directory.listing.follows()) {
+    directory.unexpected = 0;
+    followed_ = Followed::kListing;
+    window_ = directory.listing.window();
+    return;
   }
+  ++directory.unexpected;
+  if (!directory.names && directory.unexpected >= kTriesByListing) sort(directory);
+  if (directory.names) look_in_names(directory, index);
+  if (!directory.names && directory.unexpected >= OpenPattern::kSeveral) followed_ = Followed::kNothing;
+}
+
+void KeyPrefetch::look_in_names(Directory& directory, std::size_t index) {
   Order& names = *directory.names;
   const auto position = names.at.find(index);
   if (position == names.at.end()) return;
   ask(directory, names.pattern, names.pattern.opened(position->second),
       [&](std::size_t at) { return names.files[at]; });
+  if (names.pattern.follows()) {
+    followed_ = Followed::kNames;
+    window_ = names.pattern.window();
+  } else if (directory.unexpected >= 2 * kTriesByListing) {
+    followed_ = Followed::kNothing;  // no order is followed any more
+  }
 }
 
 template <typename FileAt>

@@ -92,6 +92,7 @@ class KeyPrefetch {
   Directory& remembered(const NodePtr& node);
   void list(Directory& directory);
   void sort(Directory& directory);
+  void look_in_names(Directory& directory, std::size_t index);
   // The files at these positions of an order; false: not all of them could be asked for now.
   template <typename FileAt>
   void ask(Directory& directory, OpenPattern& pattern, OpenPattern::Range range, FileAt&& file_at);
@@ -107,7 +108,12 @@ class KeyPrefetch {
   bool busy_ = false, stopping_ = false, forget_ = false;
   std::thread thread_;
 
-  std::list<Directory> directories_;  // the thread's own, the last used first
+  // The thread's own.
+  std::list<Directory> directories_;  // the last used first
+  // How the last stream went on, for whoever goes from directory to directory.
+  enum class Followed { kNothing, kListing, kNames };
+  Followed followed_ = Followed::kNothing;
+  std::size_t window_ = 0;
 };
 
 }  // namespace kmsfs

@@ -8,8 +8,8 @@
 
 namespace kmsfs {
 
-NewFileKeys::NewFileKeys(const VolumeParameters& volume, KeyCache& keys, const Clock& clock)
-    : volume_(volume), keys_(keys), clock_(clock) {}
+NewFileKeys::NewFileKeys(const VolumeParameters& volume, KeyCache& keys, const Clock& clock, For purpose)
+    : volume_(volume), keys_(keys), clock_(clock), for_(purpose) {}
 
 NewFileKeys::~NewFileKeys() { stop(); }
 
@@ -70,7 +70,9 @@ Result<NewFileKeys::Key> NewFileKeys::take_next() {
 
 Result<NewFileKeys::Key> NewFileKeys::ask() {
   const FileId id = FileId::random();
-  auto key = keys_.generate(volume_.allowed_keys.front(), volume_.suite, file_context(volume_.id, id));
+  const EncryptionContext context =
+      for_ == For::kBranches ? branch_context(volume_.id, BranchId{id.bytes}) : file_context(volume_.id, id);
+  auto key = keys_.generate(volume_.allowed_keys.front(), volume_.suite, context);
   if (!key) return std::move(key).error();
   return Key{id, std::move(*key)};
 }
@@ -91,11 +93,18 @@ std::optional<NewFileKeys::Key> NewFileKeys::take_kept() {
   }
 }
 
+std::size_t NewFileKeys::questions_under_way() {
+  std::lock_guard lock(mutex_);
+  return asked_for_;
+}
+
 // A create() had to wait: twice as many ahead.
 void NewFileKeys::want_more() {
   if (stopping_) return;
-  wanted_ = std::min(std::max(wanted_ * 2, kAskers), kMost);
-  (void)find_askers(kAskers);
+  const bool branches = for_ == For::kBranches;
+  wanted_ =
+      std::min(std::max(wanted_ * 2, branches ? kFirstBranches : kAskers), branches ? kMostBranches : kMost);
+  (void)find_askers(branches ? kFirstBranches : kAskers);
   changed_.notify_all();
 }
 

@@ -1,4 +1,5 @@
-// Data keys for files that are about to be made, asked for ahead where the KMS is far away.
+// Keys for files that are about to be made, asked for ahead where the KMS is far away: data keys, or branch
+// keys where those seal data keys.
 //
 // A KMS that answers slowly (kSlow) would delay each create(). So, while files are being made, keys are asked
 // for ahead: the more often a create() had to wait, the more; none when nobody makes files. Who waits for a
@@ -29,16 +30,19 @@ class NewFileKeys {
  public:
   static constexpr std::chrono::milliseconds kSlow{2};
   static constexpr std::chrono::seconds kKeptFor{30};
-  static constexpr std::size_t kMost = 512;   // keys asked for ahead
+  static constexpr std::size_t kMost = 512;  // keys asked for ahead
+  static constexpr std::size_t kMostBranches = 16;
+  static constexpr std::size_t kFirstBranches = 4;
   static constexpr std::size_t kAskers = 64;  // questions under way: 3,200 keys a second from 20 ms away
 
+  enum class For { kFiles, kBranches };
   struct Key {
-    FileId id;
+    FileId id;  // of the file, or of the branch; the wrap is bound to it
     KeyCache::Generated data_key;
   };
 
   // All must outlive it.
-  NewFileKeys(const VolumeParameters& volume, KeyCache& keys, const Clock& clock);
+  NewFileKeys(const VolumeParameters& volume, KeyCache& keys, const Clock& clock, For purpose = For::kFiles);
   ~NewFileKeys();  // waits for the questions that are under way
   NewFileKeys(const NewFileKeys&) = delete;
   NewFileKeys& operator=(const NewFileKeys&) = delete;
@@ -46,6 +50,8 @@ class NewFileKeys {
   Result<Key> take();
   // Each second: lets go what is not needed.
   void maintain();
+  // For tests.
+  std::size_t questions_under_way();
   void stop();
 
  private:
@@ -65,6 +71,7 @@ class NewFileKeys {
   const VolumeParameters& volume_;
   KeyCache& keys_;
   const Clock& clock_;
+  const For for_;
 
   std::mutex mutex_;
   std::condition_variable changed_;   // for askers

@@ -11,6 +11,12 @@ OpenPattern::Stream& OpenPattern::stream_at(std::size_t position) {
     ++stream.length;
     return stream;
   }
+  if (streams_.empty() && trusted_window_ != 0 && position <= kNearLater) {
+    Stream& trusted = streams_.emplace_back();
+    trusted.length = kSeveral;
+    trusted.window = trusted_window_;
+    return trusted;
+  }
   if (streams_.size() < kStreams) return streams_.emplace_back();
   auto oldest = std::min_element(streams_.begin(), streams_.end(),
                                  [](const Stream& a, const Stream& b) { return a.used < b.used; });

@@ -33,6 +33,10 @@ class OpenPattern {
   // What was said last was followed only so far.
   void stopped_at(std::size_t position);
   bool follows() const { return follows_; }  // the last one opened belongs to a stream
+  std::size_t window() const { return last_ < streams_.size() ? streams_[last_].window : kFirstWindow; }
+  // The first file opened, if it is one of the first in order, begins a stream at once: whoever opens it
+  // followed the order elsewhere so far.
+  void trust(std::size_t window) { trusted_window_ = window; }
 
  private:
   struct Stream {
@@ -46,6 +50,7 @@ class OpenPattern {
 
   std::vector<Stream> streams_;
   std::size_t last_ = 0;  // of streams_
+  std::size_t trusted_window_ = 0;
   std::uint64_t uses_ = 0;
   bool follows_ = false;
 };

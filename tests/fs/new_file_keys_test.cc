@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <optional>
 #include <set>
 
 #include "fs/format.h"
@@ -16,12 +17,14 @@ using testing::FakeKmsServer;
 // Time goes on as it does, and further where a test says so.
 class HastyClock final : public Clock {
  public:
-  BootTime boot_time() const override { return system_.boot_time() + ahead_; }
+  BootTime boot_time() const override { return stopped_.value_or(system_.boot_time()) + ahead_; }
   WallTime wall_time() const override { return system_.wall_time() + ahead_; }
+  void stop() { stopped_ = system_.boot_time(); }
   void advance(std::chrono::seconds time) { ahead_ += time; }
 
  private:
   SystemClock system_;
+  std::optional<BootTime> stopped_;
   std::chrono::nanoseconds ahead_{0};
 };
 
@@ -52,7 +55,10 @@ class NewFileKeysTest : public ::testing::Test {
     server_.set_delay(std::chrono::milliseconds(20));
     ASSERT_TRUE(new_keys_->take().ok());
     ASSERT_TRUE(wait_for_asked(1 + NewFileKeys::kAskers));
-    // Asked for is not yet answered: the next question can only follow an answer.
+    // Asked for is not yet answered.
+    for (int i = 0; i < 4000 && new_keys_->questions_under_way() != 0; ++i)
+      std::this_thread::sleep_for(std::chrono::milliseconds(5));
+    ASSERT_EQ(new_keys_->questions_under_way(), 0U);
     ASSERT_TRUE(new_keys_->take().ok());
   }
 
@@ -66,6 +72,7 @@ class NewFileKeysTest : public ::testing::Test {
 };
 
 TEST_F(NewFileKeysTest, NothingIsAskedForAheadOfAKmsThatAnswersAtOnce) {
+  clock_.stop();  // "at once" on any machine
   for (int i = 0; i < 100; ++i) ASSERT_TRUE(new_keys_->take().ok());
   EXPECT_EQ(asked(), 100u);
 }
