@@ -11,6 +11,7 @@
 #include <sstream>
 
 #include "fs/encrypted_file.h"
+#include "fs/file_key.h"
 #include "fs/volume.h"
 #include "tests/golden/golden.h"
 #include "tests/support/crypto_environment.h"
@@ -20,7 +21,8 @@ namespace {
 
 namespace fs = std::filesystem;
 
-class GoldenFormat1 : public ::testing::Test {
+// In both modes.
+class GoldenFormat1 : public ::testing::TestWithParam<const char*> {
  protected:
   GoldenFormat1() {
     add_golden_key(server_);
@@ -52,14 +54,24 @@ class GoldenFormat1 : public ::testing::Test {
     }
     return entries;
   }
+  Result<DataKey> data_key(const FileHeader& header) {
+    const VolumeId& volume = volume_->parameters().id;
+    const KeySection& section = header.key_section;
+    const auto& sealed = section.sealed_data_key;
+    EXPECT_EQ(sealed.has_value(), volume_->parameters().mode == KeyMode::kBranch);
+    auto key =
+        kms_.decrypt(section.key_arn, section.wrapped_key,
+                     sealed ? branch_context(volume, sealed->branch) : file_context(volume, header.file_id));
+    if (!key || !sealed) return key;
+    return open_data_key(*key, *sealed, {header.suite, volume, header.file_id});
+  }
   Result<std::unique_ptr<EncryptedFile>> open(const fs::path& path) {
     UniqueFd fd(::open(path.c_str(), O_RDONLY | O_CLOEXEC));
     auto header = read_file_header(disk_, fd.get(), volume_->geometry());
     if (!header) return std::move(header).error();
     EXPECT_TRUE(header->has_value());
     EXPECT_TRUE(volume_->allows((*header)->key_section.key_arn));
-    auto key = kms_.decrypt((*header)->key_section.key_arn, (*header)->key_section.wrapped_key,
-                            file_context(volume_->parameters().id, (*header)->file_id));
+    auto key = data_key(**header);
     if (!key) return std::move(key).error();
     return EncryptedFile::open(disk_, std::move(fd), volume_->geometry(), volume_->parameters().id, **header,
                                key->reveal(), Recovery::kRefuse, make_null_logger());
@@ -77,23 +89,24 @@ class GoldenFormat1 : public ::testing::Test {
     EXPECT_EQ(content, content_of(file)) << file.name;
   }
 
-  const fs::path root_ = fs::path(KMSFS_GOLDEN_DIRECTORY) / "format-1";
+  const fs::path root_ = fs::path(KMSFS_GOLDEN_DIRECTORY) / GetParam();
   testing::FakeKmsServer server_;
   testing::FakeKms kms_{server_};
   RealDisk disk_;
   std::unique_ptr<Volume> volume_;
 };
 
-TEST_F(GoldenFormat1, SaysWhatItIs) {
+TEST_P(GoldenFormat1, SaysWhatItIs) {
   const VolumeParameters& parameters = volume_->parameters();
   EXPECT_EQ(parameters.format_version, 1);
   EXPECT_EQ(parameters.suite, 1);
   EXPECT_EQ(parameters.header_size, 1024U);
   EXPECT_EQ(parameters.allowed_keys, std::vector<std::string>{kKeyArn});
   EXPECT_EQ(parameters.kms_uri, "local:/golden");
+  EXPECT_EQ(parameters.mode, root_.filename() == "format-1" ? KeyMode::kPerFile : KeyMode::kBranch);
 }
 
-TEST_F(GoldenFormat1, ItsNamesAreThoseThatWerePutIntoIt) {
+TEST_P(GoldenFormat1, ItsNamesAreThoseThatWerePutIntoIt) {
   std::set<std::string> expected = {kLinkName, kDirectoryName};
   for (const File& file : files()) expected.insert(file.name);
   std::set<std::string> found;
@@ -104,7 +117,7 @@ TEST_F(GoldenFormat1, ItsNamesAreThoseThatWerePutIntoIt) {
   EXPECT_EQ(found, expected);
 }
 
-TEST_F(GoldenFormat1, ItsFilesHoldWhatWasPutIntoThem) {
+TEST_P(GoldenFormat1, ItsFilesHoldWhatWasPutIntoThem) {
   const auto entries = list(root_);
   for (const File& file : files()) {
     ASSERT_TRUE(entries.contains(file.name)) << file.name;
@@ -115,7 +128,7 @@ TEST_F(GoldenFormat1, ItsFilesHoldWhatWasPutIntoThem) {
   expect_content(inner.at(inner_file().name), inner_file());
 }
 
-TEST_F(GoldenFormat1, ItsLinkPointsWhereItDid) {
+TEST_P(GoldenFormat1, ItsLinkPointsWhereItDid) {
   const std::string stored = fs::read_symlink(list(root_).at(kLinkName)).string();
   const auto target = volume_->open_target(stored);
   ASSERT_TRUE(target.ok()) << target.error().text;
@@ -123,7 +136,7 @@ TEST_F(GoldenFormat1, ItsLinkPointsWhereItDid) {
   EXPECT_EQ(Volume::plain_target_size(stored.size()), target->size());
 }
 
-TEST_F(GoldenFormat1, ItsAttributesAreThoseOfItsFiles) {
+TEST_P(GoldenFormat1, ItsAttributesAreThoseOfItsFiles) {
   std::ifstream in(root_.string() + ".attributes");
   std::size_t seen = 0;
   for (std::string entry, name, value; in >> entry >> name >> value; ++seen) {
@@ -141,6 +154,9 @@ TEST_F(GoldenFormat1, ItsAttributesAreThoseOfItsFiles) {
   }
   EXPECT_EQ(seen, files().size() + 1);
 }
+
+INSTANTIATE_TEST_SUITE_P(Modes, GoldenFormat1, ::testing::Values("format-1", "format-1-branch"),
+                         [](const auto& volume) { return volume.index == 0 ? "PerFile" : "Branch"; });
 
 }  // namespace
 }  // namespace kmsfs::golden

@@ -1,6 +1,6 @@
-// make_golden DIRECTORY: makes the golden volume of the current format in an empty directory, and beside it
-// DIRECTORY.attributes, for version control keeps no extended attributes. Run once for a format, before its
-// release.
+// make_golden DIRECTORY MODE: makes the golden volume of the current format in an empty directory, and beside
+// it DIRECTORY.attributes, for version control keeps no extended attributes. Run once for a format, before
+// its release.
 #include <fcntl.h>
 #include <sys/stat.h>
 
@@ -9,6 +9,7 @@
 
 #include "core/locked_memory.h"
 #include "fs/encrypted_file.h"
+#include "fs/file_key.h"
 #include "fs/volume.h"
 #include "tests/golden/golden.h"
 
@@ -17,14 +18,17 @@ namespace {
 
 class Maker {
  public:
-  explicit Maker(std::string path) : path_(std::move(path)) { add_golden_key(server_); }
+  Maker(std::string path, KeyMode mode) : path_(std::move(path)), mode_(mode) { add_golden_key(server_); }
 
   Result<void> make() {
     const UniqueFd root(::open(path_.c_str(), O_RDONLY | O_DIRECTORY | O_CLOEXEC));
     if (!root) return Error::from_errno(errno, path_);
-    auto volume = Volume::create(disk_, root.get(), kms_, kKeyArn, "local:/golden");
+    auto volume = Volume::create(disk_, root.get(), kms_, kKeyArn, "local:/golden", mode_);
     if (!volume) return std::move(volume).error();
     volume_ = std::move(*volume);
+    auto branch_key = kms_.generate_data_key(kKeyArn, branch_context(volume_->parameters().id, branch_));
+    if (!branch_key) return std::move(branch_key).error();
+    branch_key_.emplace(std::move(*branch_key));
     auto root_id = read_directory_id(root.get());
     if (!root_id) return std::move(root_id).error();
 
@@ -54,10 +58,17 @@ class Maker {
     const FileId id = FileId::random();
     auto key = kms_.generate_data_key(kKeyArn, file_context(volume_->parameters().id, id));
     if (!key) return std::move(key).error();
+    KeySection section{key->wrapped.key_arn, key->wrapped.blob};
+    if (mode_ == KeyMode::kBranch) {
+      const SealedFor what{kSuiteXaes256Gcm, volume_->parameters().id, id};
+      auto sealed = seal_data_key(branch_key_->key, branch_, what, key->key);
+      if (!sealed) return std::move(sealed).error();
+      section = {branch_key_->wrapped.key_arn, branch_key_->wrapped.blob, *sealed};
+    }
     auto fd = disk_.open_at(directory, stored->entry, O_RDWR | O_CREAT | O_EXCL, 0644);
     if (!fd) return std::move(fd).error();
     auto made = EncryptedFile::create(disk_, std::move(*fd), volume_->geometry(), volume_->parameters().id,
-                                      id, key->key.reveal(), {key->wrapped.key_arn, key->wrapped.blob});
+                                      id, key->key.reveal(), section);
     if (!made) return std::move(made).error();
     KMSFS_TRY((*made)->write_at(0, content_of(file)));
     if (file.name == "sparse") KMSFS_TRY((*made)->punch(kHoleAt, kHoleSize));
@@ -86,6 +97,9 @@ class Maker {
   }
 
   const std::string path_;
+  const KeyMode mode_;
+  const BranchId branch_ = BranchId::random();
+  std::optional<GeneratedDataKey> branch_key_;
   std::ofstream attributes_;
   testing::FakeKmsServer server_;
   testing::FakeKms kms_{server_};
@@ -93,23 +107,24 @@ class Maker {
   std::unique_ptr<Volume> volume_;
 };
 
-Result<void> run(const char* path) {
+Result<void> run(const char* path, KeyMode mode) {
   LockedMemory::Options memory;
   memory.allow_unlocked = true;
   KMSFS_TRY(LockedMemory::start(memory));
   KMSFS_TRY(start_crypto());
-  return Maker(path).make();
+  return Maker(path, mode).make();
 }
 
 }  // namespace
 }  // namespace kmsfs::golden
 
 int main(int argc, char** argv) {
-  if (argc != 2) {
-    std::fputs("make_golden DIRECTORY\n", stderr);
+  const auto mode = argc == 3 ? kmsfs::parse_key_mode(argv[2]) : std::nullopt;
+  if (!mode) {
+    std::fputs("make_golden DIRECTORY per-file|branch\n", stderr);
     return 2;
   }
-  const auto made = kmsfs::golden::run(argv[1]);
+  const auto made = kmsfs::golden::run(argv[1], *mode);
   if (!made) std::fprintf(stderr, "make_golden: %s\n", made.error().text.c_str());
   return made.ok() ? 0 : 1;
 }
