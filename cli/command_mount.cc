@@ -19,6 +19,7 @@ Outcome serve(const MountRequest& request, Background* background) {
   ::umask(0);
   block_signals();
   raise_descriptor_limit();
+  share_one_heap();
   const Logger logger = make_logger(background != nullptr, request.debug);
   if (auto secured = secure_process({request.backend, request.allow_unlocked_memory}); !secured) {
     return failure(secured.error(), "cannot mount " + request.backing);

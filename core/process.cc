@@ -1,6 +1,7 @@
 #include "core/process.h"
 
 #include <fcntl.h>
+#include <malloc.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -39,5 +40,7 @@ Result<void> secure_process(const ProcessOptions& options) {
 }
 
 void raise_descriptor_limit() { raise_to_hard_limit(RLIMIT_NOFILE); }
+
+void share_one_heap() { ::mallopt(M_ARENA_MAX, 1); }
 
 }  // namespace kmsfs

@@ -49,11 +49,9 @@ Result<Created> FileSystem::create(NodeId parent_id, std::string_view name, mode
   auto stored = s.name_to_make(*parent, name);
   if (!stored) return s.observed(Result<Created>(std::move(stored).error()));
   constexpr int kAttempts = 16;  // others may make the name, and remove it, meanwhile
-  // The kernel has looked before it asks, so that only another mount can have made the name.
-  bool may_exist = s.options.shared;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     // Before the KMS is asked for a key that would not be used.
-    const bool exists = std::exchange(may_exist, true) && s.disk.stat_at(parent->fd(), stored->entry).ok();
+    const bool exists = s.disk.stat_at(parent->fd(), stored->entry).ok();
     if (exists && (flags & O_EXCL) != 0) return errno_error(EEXIST);
     auto created =
         exists ? open_existing(parent_id, name, flags, caller) : s.create_new(*parent, *stored, mode, caller);
