@@ -35,11 +35,30 @@ TEST(FuseInit, LeavesLocksToTheKernel) {
   EXPECT_EQ(chosen_flags(offer(kEverything), {}) & (FUSE_POSIX_LOCKS | FUSE_FLOCK_LOCKS), 0U);
 }
 
+TEST(FuseInit, AsksForLocksAndForgetsWhatMayHaveChangedOnASharedVolume) {
+  InitChoices choices;
+  choices.shared = true;
+  const auto chosen = chosen_flags(offer(kEverything), choices);
+  for (const std::uint64_t flag : {std::uint64_t{FUSE_POSIX_LOCKS}, std::uint64_t{FUSE_FLOCK_LOCKS},
+                                   std::uint64_t{FUSE_AUTO_INVAL_DATA}, wire::kDirectIoAllowMmap}) {
+    EXPECT_NE(chosen & flag, 0U) << flag;
+  }
+  EXPECT_EQ(chosen & (FUSE_WRITEBACK_CACHE | FUSE_EXPLICIT_INVAL_DATA | FUSE_CACHE_SYMLINKS), 0U);
+}
+
 TEST(FuseInit, CachesWritesOnlyIfChosen) {
   InitChoices choices;
   EXPECT_NE(chosen_flags(offer(kEverything), choices) & FUSE_WRITEBACK_CACHE, 0U);
   choices.writeback = false;
   EXPECT_EQ(chosen_flags(offer(kEverything), choices) & FUSE_WRITEBACK_CACHE, 0U);
+}
+
+// The kernel would hold every request back.
+TEST(FuseInit, AgreesOnRingsOnlyIfThereWillBeSome) {
+  InitChoices choices;
+  EXPECT_EQ(chosen_flags(offer(kEverything), choices) & wire::kOverIoUring, 0U);
+  choices.over_io_uring = true;
+  EXPECT_NE(chosen_flags(offer(kEverything), choices) & wire::kOverIoUring, 0U);
 }
 
 TEST(FuseInit, ClearsSetIdBitsItselfSoThatWritesCostNoGetxattr) {

@@ -23,7 +23,7 @@ class Shared : public ::testing::Test {
   }
   void TearDown() override {
     if (top_.ends_with("XXXXXX")) return;
-    run_script("chattr -i " + top_ + "/a " + top_ + "/b 2>/dev/null || true; rm -rf " + top_, 30);
+    run_script("chattr -i " + top_ + "/* 2>/dev/null || true; rm -rf " + top_, 30);
   }
 
   // `prepare` sets BACKING_A and BACKING_B.
