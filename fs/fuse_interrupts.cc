@@ -49,7 +49,7 @@ bool wants_to_end(pid_t thread) {
 
 bool signal_came(const std::string& status) {
   const std::uint64_t pending = mask_of(status, "SigPnd") | mask_of(status, "ShdPnd");
-  return (pending & ~mask_of(status, "SigBlk")) != 0;
+  return (pending & (bit(SIGKILL) | ~mask_of(status, "SigBlk"))) != 0;
 }
 
 bool signal_came(pid_t thread) {

@@ -29,6 +29,9 @@ namespace kmsfs {
 bool wants_to_end(pid_t thread);
 // The same from the text of /proc/THREAD/status.
 bool wants_to_end(const std::string& status);
+// Has a signal come for it that it has not heard yet? Also if nobody can tell.
+bool signal_came(pid_t thread);
+bool signal_came(const std::string& status);
 
 class FuseInterrupts {
  public:

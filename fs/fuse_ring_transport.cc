@@ -1,12 +1,18 @@
 #include "fs/fuse_ring_transport.h"
 
+#include <algorithm>
 #include <fstream>
+#include <thread>
 
 namespace kmsfs {
 namespace {
 
-// Each has a thread and up to a mebibyte while it is under way.
-constexpr std::uint16_t kMostInBackground = 24;
+// Read-ahead, writing out: each has a thread and up to a mebibyte in each queue while it is under way, and
+// what is behind waits in the kernel. Few are enough for processors, some more for disks.
+std::uint16_t most_in_background() {
+  return static_cast<std::uint16_t>(std::clamp(2 * std::thread::hardware_concurrency(), 8U, 64U));
+}
+
 constexpr const char* kSwitch = "/sys/module/fuse/parameters/enable_uring";
 
 }  // namespace
@@ -46,7 +52,7 @@ Result<std::unique_ptr<FuseTransport>> RingTransport::make(UniqueFd device, Sess
     transport->ring_ = std::move(*ring);
     InitChoices& agreed = transport->device_->connection().choices;
     agreed.over_io_uring = true;
-    agreed.max_background = kMostInBackground;
+    agreed.max_background = most_in_background();
   } else {
     transport->why_not_ = ring.error().text;
   }

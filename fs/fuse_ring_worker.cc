@@ -4,6 +4,7 @@
 
 #include <cerrno>
 #include <cstring>
+#include <utility>
 
 namespace kmsfs {
 namespace {
@@ -47,7 +48,7 @@ void RingWorker::keep_to_processor(bool keep) {
 void RingWorker::serve(RingEntry& entry) {
   const ByteSpan request = entry.request();
   entry_ = &entry;
-  replied_ = waited_ = false;
+  replied_ = waited_ = looked_for_signals_ = false;
   if (!request.empty()) {
     go_where_work_is(request);
     handle(request.data(), request.size(), entry.payload());
@@ -82,9 +83,15 @@ void RingWorker::end() {
   if (--depth_ == 0) connection_.interrupts.end(current_request().header->unique);
 }
 
+// The kernel forgets to tell of a signal that came after it gave the request to an entry and before the
+// entry's thread took it. That signal is still pending.
 std::stop_token RingWorker::interruption() {
   const fuse_in_header& request = *current_request().header;
-  return connection_.interrupts.of(request.unique, static_cast<pid_t>(request.pid));
+  const auto thread = static_cast<pid_t>(request.pid);
+  std::stop_token token = connection_.interrupts.of(request.unique, thread);
+  if (!std::exchange(looked_for_signals_, true) && signal_came(thread))
+    connection_.interrupts.interrupt(request.unique);
+  return token;
 }
 
 bool RingWorker::signalled() {

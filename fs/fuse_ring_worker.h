@@ -37,7 +37,7 @@ class RingWorker final : public FuseHandler, public Waiting {
   cpu_set_t anywhere_{};
   RingEntry* entry_ = nullptr;  // while a request is being handled
   std::optional<std::uint16_t> queue_;
-  bool replied_ = false, waited_ = false, kept_ = false;
+  bool replied_ = false, waited_ = false, looked_for_signals_ = false, kept_ = false;
   unsigned small_ones_ = 0;  // requests since the last large one
   int depth_ = 0;            // of waits
 };

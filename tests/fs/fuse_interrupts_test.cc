@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 #include <signal.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <functional>
@@ -15,20 +16,30 @@ struct Signals {
 };
 constexpr std::uint64_t bit(int signal) { return std::uint64_t{1} << (signal - 1); }
 
-bool ends(const Signals& signals) {
+std::string status_with(const Signals& signals) {
   const auto line = [](const char* name, std::uint64_t mask) {
     char text[64];
     std::snprintf(text, sizeof text, "%s:\t%016llx\n", name, static_cast<unsigned long long>(mask));
     return std::string(text);
   };
-  return wants_to_end("Name:\tprogram\nState:\tS (sleeping)\n" + line("SigPnd", signals.pending) +
-                      line("ShdPnd", signals.shared) + line("SigBlk", signals.blocked) +
-                      line("SigIgn", signals.ignored) + line("SigCgt", signals.caught) + "CapInh:\t0\n");
+  return "Name:\tprogram\nState:\tS (sleeping)\n" + line("SigPnd", signals.pending) +
+         line("ShdPnd", signals.shared) + line("SigBlk", signals.blocked) + line("SigIgn", signals.ignored) +
+         line("SigCgt", signals.caught) + "CapInh:\t0\n";
 }
+bool ends(const Signals& signals) { return wants_to_end(status_with(signals)); }
 
 TEST(FuseInterrupts, AProgramThatIsKilledEndsWhateverItBlocks) {
   EXPECT_TRUE(ends({.pending = bit(SIGKILL), .blocked = ~std::uint64_t{0}}));
   EXPECT_TRUE(ends({.shared = bit(SIGKILL)}));
+}
+
+TEST(FuseInterrupts, ASignalHasComeWhateverItWillDo) {
+  EXPECT_TRUE(signal_came(status_with({.pending = bit(SIGKILL), .blocked = ~std::uint64_t{0}})));
+  EXPECT_TRUE(signal_came(status_with({.shared = bit(SIGALRM), .caught = bit(SIGALRM)})));
+  EXPECT_FALSE(signal_came(status_with({.shared = bit(SIGALRM), .blocked = bit(SIGALRM)})));
+  EXPECT_FALSE(signal_came(status_with({})));
+  EXPECT_FALSE(signal_came(::getpid()));
+  EXPECT_TRUE(signal_came(0)) << "of another PID namespace";
 }
 
 TEST(FuseInterrupts, ASignalThatIsDeadlyUnlessCaughtEndsAProgramThatDoesNotCatchIt) {

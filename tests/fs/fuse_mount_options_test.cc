@@ -47,8 +47,20 @@ TEST(MountOptions, LeaveUnknownWordsToTheCaller) {
 
 TEST(MountOptions, RefuseValuesThatCannotBe) {
   MountOptions options;
-  for (const char* word : {"workers=0", "workers=65", "workers=two", "workers=4x", "workers=", "subtype="})
+  for (const char* word : {"workers=0", "workers=65", "workers=two", "workers=4x",
+                           "workers=", "subtype=", "transport=", "transport=uring"})
     EXPECT_FALSE(options.take(word).ok()) << word;
+}
+
+TEST(MountOptions, ChooseATransport) {
+  MountOptions options;
+  EXPECT_EQ(options.transport, TransportChoice::kAutomatic);
+  for (const auto& [word, choice] : {std::pair("transport=device", TransportChoice::kDevice),
+                                     {"transport=ring", TransportChoice::kRing},
+                                     {"transport=auto", TransportChoice::kAutomatic}}) {
+    ASSERT_TRUE(options.take(word).ok());
+    EXPECT_EQ(options.transport, choice) << word;
+  }
 }
 
 TEST(MountPoint, RefusesAFileAndANameThatIsNotThere) {

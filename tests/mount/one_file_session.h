@@ -27,18 +27,12 @@
 
 namespace kmsfs::testing {
 
-// How many handlers are inside at once, and a gate that holds them there.
+// A gate that can hold handlers, and how many it holds.
 class Gate {
  public:
   class Pass {
    public:
-    explicit Pass(Gate& gate) : gate_(gate) { gate_.enter(); }
-    ~Pass() { gate_.leave(); }
-    Pass(const Pass&) = delete;
-    Pass& operator=(const Pass&) = delete;
-
-   private:
-    Gate& gate_;
+    explicit Pass(Gate& gate) { gate.enter(); }
   };
 
   void hold() {
@@ -50,7 +44,7 @@ class Gate {
     held_ = false;
     changed_.notify_all();
   }
-  // False if that many did not come together within ten seconds.
+  // False if it did not hold that many at once within ten seconds.
   bool wait_for_inside(std::size_t count) {
     std::unique_lock lock(mutex_);
     return changed_.wait_for(lock, std::chrono::seconds(10), [&] { return inside_ >= count; });
@@ -62,9 +56,6 @@ class Gate {
     ++inside_;
     changed_.notify_all();
     changed_.wait(lock, [&] { return !held_; });
-  }
-  void leave() {
-    std::lock_guard lock(mutex_);
     --inside_;
   }
 

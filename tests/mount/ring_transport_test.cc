@@ -156,7 +156,7 @@ TEST_F(RingTransport, ServesOthersWhileThreeHundredProgramsOfOneProcessorWait) {
 
 TEST_F(RingTransport, KeepsNoMoreMemoryThanRequestsWereUnderWay) {
   OneFileSession session(4, TransportChoice::kRing);
-  constexpr int kPrograms = 20;
+  constexpr int kPrograms = 8;
   std::vector<UniqueFd> files;
   for (int i = 0; i < kPrograms; ++i) files.emplace_back(::open(session.file().c_str(), O_RDWR | O_DIRECT));
   const std::size_t before = resident_kib();
