@@ -4,8 +4,8 @@
 // (the subtree) in which it makes files, and a new one after kEpoch or kFilesPerEpoch files. Always: one call
 // to the KMS for a branch key, whoever waits for it, and all hear the same answer; a branch key that may not
 // be used any more (refused, past its age) serves no new file; while the KMS cannot be reached the last one
-// serves on as long as the key cache lets it. Threads: any, together. take()
-// may ask the KMS: without a lock; its wait can be ended (core/waiting.h).
+// serves on as long as the key cache lets it. Threads: any, together. take() may ask the KMS: without a lock;
+// its wait can be ended (core/waiting.h).
 #pragma once
 
 #include <chrono>

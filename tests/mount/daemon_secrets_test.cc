@@ -10,6 +10,7 @@
 #include "core/bytes.h"
 #include "fs/disk.h"
 #include "fs/file_header.h"
+#include "fs/file_key.h"
 #include "fs/volume.h"
 #include "kms/engine.h"
 #include "tests/mount/command_mount.h"
@@ -81,14 +82,15 @@ class Scan {
   std::uint64_t scanned_ = 0;
 };
 
-class DaemonSecrets : public ::testing::Test {
+// In both modes of a volume.
+class DaemonSecrets : public ::testing::TestWithParam<const char*> {
  protected:
   void SetUp() override {
 #if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
     GTEST_SKIP() << "a sanitizer keeps copies of its own";
 #endif
     if (::geteuid() != 0 || !MountedVolume::possible()) GTEST_SKIP() << "needs root and /dev/fuse";
-    ASSERT_TRUE(volume_.init("--key " + owner_.key()));
+    ASSERT_TRUE(volume_.init("--key " + owner_.key() + " --mode " + GetParam()));
     // Found wherever the daemon keeps its environment, or the scan finds nothing at all.
     std::array<std::byte, 16> random{};
     random_bytes(random);
@@ -139,12 +141,13 @@ class DaemonSecrets : public ::testing::Test {
     const Geometry geometry(parameters->header_size);
     int files = 0;
     for (const auto& entry : std::filesystem::directory_iterator(volume_.backing())) {
-      if (!entry.is_regular_file() || entry.file_size() < kPageSize || ++files > 20) continue;
+      // Links lead nowhere, and say so by an error.
+      if (entry.is_symlink() || !entry.is_regular_file() || entry.file_size() < kPageSize || ++files > 20)
+        continue;
       const UniqueFd fd(::open(entry.path().c_str(), O_RDONLY | O_CLOEXEC));
       auto header = read_file_header(disk, fd.get(), geometry);
       if (!header || !*header) continue;
-      learn_wrapped("a data key " + std::to_string(files), (*header)->key_section.wrapped_key,
-                    file_context(parameters->id, (*header)->file_id), &**header);
+      learn_keys_of("file " + std::to_string(files), **header);
     }
     ASSERT_GT(files, 10);
     learn_master_key();
@@ -163,6 +166,18 @@ class DaemonSecrets : public ::testing::Test {
     ASSERT_TRUE(material.ok()) << material.error().text;
     learn("the master key", material->reveal());
   }
+  void learn_keys_of(const std::string& name, const FileHeader& header) {
+    const KeySection& section = header.key_section;
+    const auto& sealed = section.sealed_data_key;
+    ASSERT_EQ(sealed.has_value(), GetParam() == std::string("branch"));
+    if (!sealed) {
+      learn_wrapped(name + ", data key", section.wrapped_key, file_context(header.volume_id, header.file_id),
+                    &header);
+      return;
+    }
+    learn_wrapped(name + ", branch key", section.wrapped_key,
+                  branch_context(header.volume_id, sealed->branch), &header);
+  }
   void learn_wrapped(const std::string& name, ByteView blob, const EncryptionContext& context,
                      const FileHeader* header = nullptr) {
     kms::DecryptRequest request;
@@ -173,7 +188,14 @@ class DaemonSecrets : public ::testing::Test {
     const ByteView key = opened->plaintext.reveal();
     learn(name, key);
     if (header == nullptr) return;
-    auto derived = FileKeys::derive(key.first<32>(), *header);
+    auto data_key = DataKey::copy_of(key.first<32>());
+    ASSERT_TRUE(data_key.ok());
+    if (const auto& sealed = header->key_section.sealed_data_key) {
+      data_key = open_data_key(*data_key, *sealed, {header->suite, header->volume_id, header->file_id});
+      ASSERT_TRUE(data_key.ok()) << data_key.error().text;
+      learn(name + ", the data key under it", data_key->reveal());
+    }
+    auto derived = FileKeys::derive(data_key->reveal(), *header);
     ASSERT_TRUE(derived.ok());
     learn(name + ", content key", derived->content.reveal());
     learn(name + ", MAC key", derived->header.reveal());
@@ -194,7 +216,7 @@ class DaemonSecrets : public ::testing::Test {
   std::map<std::string, Needle> needles_;
 };
 
-TEST_F(DaemonSecrets, NoKeyIsInTheDaemonsMemoryOutsideTheArenaNorInWhatACoreFileWouldHold) {
+TEST_P(DaemonSecrets, NoKeyIsInTheDaemonsMemoryOutsideTheArenaNorInWhatACoreFileWouldHold) {
   learn_keys();
   needles_.emplace("planted", Needle(as_bytes(planted_)));
   Scan scan(needles_);
@@ -217,7 +239,7 @@ TEST_F(DaemonSecrets, NoKeyIsInTheDaemonsMemoryOutsideTheArenaNorInWhatACoreFile
   EXPECT_EQ(cores.rlim_max, 0U);
 }
 
-TEST_F(DaemonSecrets, NoKeyIsInArgumentsEnvironmentLogAnswersOrFiles) {
+TEST_P(DaemonSecrets, NoKeyIsInArgumentsEnvironmentLogAnswersOrFiles) {
   learn_keys();
   needles_.emplace("planted", Needle(as_bytes(planted_)));
   const std::string answers = volume_.top() + "/answers";
@@ -245,6 +267,9 @@ TEST_F(DaemonSecrets, NoKeyIsInArgumentsEnvironmentLogAnswersOrFiles) {
   EXPECT_GT(files, 60U);
   expect_none_but_planted(scan);
 }
+
+INSTANTIATE_TEST_SUITE_P(Modes, DaemonSecrets, ::testing::Values("per-file", "branch"),
+                         [](const auto& mode) { return mode.index == 0 ? "PerFile" : "Branch"; });
 
 }  // namespace
 }  // namespace kmsfs::testing
