@@ -8,9 +8,11 @@ WORK names one of the functions at the end. Every wait has a limit.
 
 import errno
 import fcntl
+import mmap
 import os
 import random
 import signal
+import sqlite3
 import struct
 import subprocess
 import sys
@@ -337,6 +339,36 @@ def works_open_close(a, b):
         assert os.fstat(file.fileno()).st_nlink == 0
         os.pwrite(file.fileno(), b"SYNCED", 0)
     assert not os.path.exists(f"{a}/page")
+    with open(f"{a}/mapped", "w+b") as file:
+        file.truncate(10000)
+        with mmap.mmap(file.fileno(), 10000) as mapped:
+            mapped[5000:5006] = b"mapped"
+    with open(f"{b}/mapped", "rb") as file:
+        assert file.read() == bytes(5000) + b"mapped" + bytes(4994)
+
+
+def insert(path, writer, count):
+    database = sqlite3.connect(path, timeout=LIMIT, isolation_level=None)
+    for number in range(count):
+        database.execute("begin immediate")
+        total, = database.execute("select count(*) from rows").fetchone()
+        database.execute("insert into rows values (?, ?, ?, ?)", (total, writer, number, "x" * (number * 37 % 3000)))
+        database.execute("commit")
+    database.close()
+
+
+# Reads, writes, appends, cuts and locks as programs do it that trust a file system.
+def works_database(a, b):
+    count = 25
+    database = sqlite3.connect(f"{a}/database")
+    database.execute("create table rows (total integer primary key, writer, number, text)")
+    database.close()
+    assert in_processes([lambda m=m, w=w: insert(f"{m}/database", w, count) for w, m in enumerate((a, b, a, b))])
+    for mount in (a, b):
+        database = sqlite3.connect(f"{mount}/database")
+        assert database.execute("pragma integrity_check").fetchone() == ("ok",)
+        assert database.execute("select count(*), max(total) from rows").fetchone() == (4 * count, 4 * count - 1)
+        database.close()
 
 
 # The server of A dies in the middle of writes and with locks held.

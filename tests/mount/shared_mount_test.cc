@@ -69,6 +69,10 @@ TEST_F(Shared, LocksOfProgramsHoldAcrossMountsAndASignalEndsTheirWait) {
   expect_success(std::string("load locks") + kAtRest);
 }
 
+TEST_F(Shared, ADatabaseThatProgramsOfTwoMountsChangeKeepsEveryRow) {
+  expect_success(std::string("load database") + kAtRest);
+}
+
 TEST_F(Shared, NamesMayBeMadeRenamedAndRemovedByBoth) { expect_success(std::string("load names") + kAtRest); }
 
 TEST_F(Shared, TheNextOpenSeesWhatTheOtherMountClosedAndOpenFilesOutliveTheirNames) {
@@ -154,7 +158,7 @@ TEST_F(SharedOverGluster, ContentSizesAndAppendsOfTwoMountsAreKept) {
 }
 
 TEST_F(SharedOverGluster, LocksNamesAndOpensOfTwoMountsAgree) {
-  expect_over_gluster(std::string("load locks; load names; load open_close") + kAtRest);
+  expect_over_gluster(std::string("load locks; load names; load open_close; load database") + kAtRest);
 }
 
 TEST_F(SharedOverGluster, AMountThatIsKilledLosesItsLocksAndLeavesNoFileThatCannotBeRead) {
