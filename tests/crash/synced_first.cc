@@ -117,8 +117,12 @@ class World {
       objects_.at(id).bytes = current.bytes;
       return;
     }
-    auto& entries = objects_.at(id).entries;
-    std::erase_if(entries, [&](const auto& entry) { return !current.entries.contains(entry.first); });
+    const auto before = objects_.at(id).entries;
+    for (const auto& [name, entry] : before) {
+      if (current.entries.contains(name)) continue;
+      objects_.at(id).entries.erase(name);
+      take_new_names(now, entry);
+    }
     for (const auto& [name, entry] : current.entries) {
       const bool is_new = !reaches(entry);
       take_names(now, entry);
@@ -148,6 +152,10 @@ class World {
       if (S_ISDIR(objects_.at(entry).type)) visit(entry, each);
     }
   }
+  // What lost a name arrives under those that it has now, as no file system loses what was moved.
+  void take_new_names(const World& now, ObjectId id) {
+    if (now.reaches(id) && !reaches(id)) take_names(now, id);
+  }
   void take_names(const World& now, ObjectId id) {
     if (id == kRoot) return;
     const std::vector<Name> names = now.names_of(id);
@@ -168,8 +176,7 @@ class World {
     for (const auto& [directory, name] : names) {
       ObjectId& named = objects_.at(directory).entries.try_emplace(name, id).first->second;
       const ObjectId other = std::exchange(named, id);
-      // Whose name was taken arrives under its new one as well.
-      if (now.reaches(other) && !reaches(other)) take_names(now, other);
+      if (other != id) take_new_names(now, other);
     }
   }
   void rename(const Operation& o) {
