@@ -99,7 +99,8 @@ Outcome run_init(const InitRequest& request) {
   const SystemClock clock;
   const Logger logger = make_logger(false, false);
   auto report = set_up_kms(setup_of(request), clock, logger);
-  if (!report) return failure(exit_code_of_opening_kms(report.error()), report.error(), what);
+  if (!report)
+    return failure(exit_code_of_opening_kms(report.error(), request.kms_uri), report.error(), what);
   auto volume = Volume::create(disk, backing->fd(), *report->kms, request.key, report->uri, request.mode);
   if (!volume) return failure(with_advice(volume.error(), request, *report), what);
   backing->keep();

@@ -32,7 +32,8 @@ ExitCode exit_code_of(const Error& error) {
   return ExitCode::kFailure;
 }
 
-ExitCode exit_code_of_opening_kms(const Error& error) {
+ExitCode exit_code_of_opening_kms(const Error& error, std::string_view uri) {
+  if (!uri.empty() && !uri.starts_with("local:")) return exit_code_of(error);
   // With a code it is the word of a KMS that is open.
   if (error.kind == Kind::kDenied && error.code != nullptr) return exit_code_of(error);
   switch (error.kind) {

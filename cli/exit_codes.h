@@ -39,7 +39,8 @@ using Outcome = std::optional<Failure>;
 ExitCode exit_code_of(const Error& error);
 // For errors of opening a KMS: before it knows anybody, "denied" and "invalid" are about its seal and the
 // passphrase, and "not found" means that there is none.
-ExitCode exit_code_of_opening_kms(const Error& error);
+// Of a KMS elsewhere there is no seal that could be wrong: `uri` tells, empty means the default, a local one.
+ExitCode exit_code_of_opening_kms(const Error& error, std::string_view uri = {});
 // The code follows from the error's kind; `what` says what failed.
 Failure failure(const Error& error, std::string_view what);
 Failure failure(ExitCode code, const Error& error, std::string_view what);

@@ -145,7 +145,7 @@ Outcome MountSession::open_volume() {
   access.key = parameters_.volume_key.key_arn;
   access.passphrase = passphrase_source(request_.passphrase_file);
   auto kms = open_kms(access, clock_, logger_);
-  if (!kms) return failed(exit_code_of_opening_kms(kms.error()), kms.error());
+  if (!kms) return failed(exit_code_of_opening_kms(kms.error(), access.uri), kms.error());
   kms_ = std::move(*kms);
   auto principal = kms_->principal();
   if (!principal) return failed(principal.error());

@@ -52,6 +52,22 @@ class OneVolumeAndTwoAccounts(MountTest):
                 and line["userIdentity"].get("arn") == self.bob.arn]
         self.assertTrue(any("kmsfs:file" in line["requestParameters"]["encryptionContext"] for line in uses))
 
+    def test_plain_http_to_another_host_needs_to_be_insisted_on_and_the_profile_may_be_named(self):
+        elsewhere = self.session.url.replace("127.0.0.1", "0.0.0.0")  # this host, but not by a name that says so
+        vault = str(self.session.path / "insecure")
+        words = ["--profile", "alice", "--kms", elsewhere]
+        refused = self.kmsfs("nobody", "init", *words, "--key", self.key, vault)
+        self.assertEqual(refused.returncode, 2, refused.stderr)
+        self.assertIn("use https", refused.stderr)
+        self.done("nobody", "init", *words, "--insecure-http", "--key", self.key, vault)
+        refused = self.kmsfs("nobody", "mount", *words, vault, self.mountpoint)
+        self.assertIn("use https", refused.stderr)
+        self.assertFalse(os.path.ismount(self.mountpoint))
+        self.done("nobody", "mount", "-o", "profile=alice,insecure_http", vault, self.mountpoint)
+        self.write("letter", "over plain http")
+        self.assertEqual(self.status()["principal"], self.alice.arn)
+        self.unmount()
+
     def why(self, action):
         return subprocess.run([os.environ["KMSFS"], "kms", "--kms", f"local:{self.session.store}", "why", self.bob.arn, action, self.key],
                               stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LIMIT_SECONDS, check=False).stdout

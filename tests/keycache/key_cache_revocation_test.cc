@@ -185,6 +185,30 @@ TEST_F(KeyCacheRevocation, InAnOutageKeysServeUntilTheirAgeAndNoLonger) {
   EXPECT_TRUE(cache_->ensure(handle).ok());
 }
 
+TEST_F(KeyCacheRevocation, AnOutageIsToldOfTheMasterKeyUntilTheKmsAnswersIfOnlyToRefuse) {
+  start();
+  const KeyHandle handle = unwrap(file(key_));
+  const auto told = [&] { return cache_->figures().master_keys.at(0); };
+  EXPECT_FALSE(told().unreachable);
+  const auto since = told().since_ms;
+  server_.set_reachable(false);
+  clock_.advance(seconds(30));
+  cache_->maintain();
+  EXPECT_TRUE(told().unreachable);
+  EXPECT_FALSE(told().refused);
+  EXPECT_GT(told().since_ms, since);
+  server_.set_reachable(true);
+  deny();
+  clock_.advance(seconds(30));
+  cache_->maintain();
+  EXPECT_FALSE(told().unreachable);
+  EXPECT_EQ(told().refused, Kind::kDenied);
+  allow();
+  wait_until_asking_is_allowed();
+  EXPECT_TRUE(cache_->ensure(handle).ok());
+  EXPECT_FALSE(told().unreachable || told().refused);
+}
+
 TEST_F(KeyCacheRevocation, OutageGraceExtendsAgeWhenTheKmsIsDownOrThrottles) {
   for (const bool throttled : {false, true}) {
     KeyCache::Options wanted = options();

@@ -219,13 +219,14 @@ class Withdrawal : public ::testing::Test {
   std::string mounter_, other_;
   AwsCredentials credentials_, other_credentials_;
   std::string bound_ = "min(age 300 s, probe 1 s) + grace 5 s + 2 s = 8 s";
+  std::string init_options_;
   std::unique_ptr<MountWatchdog> other_watchdog_;
   std::unique_ptr<WithdrawalLoad> load_, other_load_;
 
  private:
   void make_volume(const std::string& profile, const std::string& key, const std::string& backing) {
-    const auto made = volume_.kmsfs("init --profile " + profile + " --kms " + kmsd_->url() + " --key " + key +
-                                    " " + backing);
+    const auto made = volume_.kmsfs("init " + init_options_ + " --profile " + profile + " --kms " +
+                                    kmsd_->url() + " --key " + key + " " + backing);
     ASSERT_EQ(made.status, 0) << made.output;
   }
   template <typename Measure>
@@ -274,6 +275,14 @@ TEST_F(Withdrawal, ADisabledKeyEndsAllUseWithEKEYREVOKEDAndHeals) {
   begin();
   expect_withdrawal(
       "key disabled", EKEYREVOKED, "disabled", [&] { owner_.disable(owner_.key()); },
+      [&] { owner_.enable(owner_.key()); });
+}
+
+TEST_F(Withdrawal, ADisabledKeyEndsAllUseOfABranchVolumeTooAndHeals) {
+  init_options_ = "--mode branch";
+  begin();
+  expect_withdrawal(
+      "key disabled, branch mode", EKEYREVOKED, "disabled", [&] { owner_.disable(owner_.key()); },
       [&] { owner_.enable(owner_.key()); });
 }
 
