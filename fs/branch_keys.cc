@@ -21,15 +21,22 @@ BranchKeys::BranchKeys(const VolumeParameters& volume, KeyCache& keys, const Clo
     : volume_(volume), clock_(clock), ahead_(volume, keys, clock, NewFileKeys::For::kBranches) {}
 
 Result<NewFileKey> BranchKeys::take(Subtree subtree) {
-  auto branch = branch_for(subtree);
-  if (!branch) return std::move(branch).error();
-  const Branch& from = **branch;
-  auto branch_key = from.handle.data_key();
-  if (!branch_key) return std::move(branch_key).error();
+  constexpr int kAttempts = 3;  // an age may end between the look at a branch key and its use
+  Result<DataKey> branch_key = error(Kind::kInternal, "not asked for");
+  for (int attempt = 0; attempt < kAttempts; ++attempt) {
+    auto branch = branch_for(subtree);
+    if (!branch) return std::move(branch).error();
+    branch_key = (*branch)->handle.data_key();
+    if (branch_key) return make_file_key(**branch, *branch_key);
+  }
+  return std::move(branch_key).error();
+}
+
+Result<NewFileKey> BranchKeys::make_file_key(const Branch& from, const DataKey& branch_key) const {
   auto data_key = DataKey::random();
   if (!data_key) return std::move(data_key).error();
   const SealedFor what{volume_.suite, volume_.id, FileId::random()};
-  auto sealed = seal_data_key(*branch_key, from.id, what, *data_key);
+  auto sealed = seal_data_key(branch_key, from.id, what, *data_key);
   if (!sealed) return std::move(sealed).error();
   return NewFileKey{what.file, FileKey(from.handle, *sealed, what), std::move(*data_key),
                     KeySection{from.wrapped.key_arn, from.wrapped.blob, *sealed}};

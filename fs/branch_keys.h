@@ -58,6 +58,7 @@ class BranchKeys {
     std::shared_ptr<Making> making;  // while the KMS is asked; of who asks, and who waits
   };
 
+  Result<NewFileKey> make_file_key(const Branch& from, const DataKey& branch_key) const;
   Result<BranchPtr> branch_for(Subtree subtree);
   // Nothing: whoever asked the KMS has gone before the answer came, and somebody else has to ask.
   std::optional<Result<BranchPtr>> try_branch_for(Subtree subtree);
