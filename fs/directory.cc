@@ -111,6 +111,17 @@ Result<DirectoryId> DirectoryFiles::make_id(int directory) const {
   return read_id(directory);
 }
 
+Result<bool> DirectoryFiles::has_id(int directory, const DirectoryId& id) const {
+  const std::string expected = volume_.seal_directory_id(id);
+  auto target = disk_.read_link_at(directory, kDirectoryIdLink);
+  if (!target && target.error().kind == Kind::kNotFound) {
+    if (disk_.symlink_at(expected, directory, kDirectoryIdLink)) return true;
+    target = disk_.read_link_at(directory, kDirectoryIdLink);
+  }
+  if (!target) return std::move(target).error();
+  return *target == expected;
+}
+
 Result<std::string> DirectoryFiles::plain_name(int directory, const DirectoryId& id,
                                                const std::string& stored_name) const {
   if (!Volume::is_long(stored_name)) return volume_.decrypt_name(id, stored_name, {});

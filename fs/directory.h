@@ -37,6 +37,9 @@ class DirectoryFiles {
   // For one that has none: a new one, or that which somebody else made meanwhile.
   Result<DirectoryId> make_id(int directory) const;
 
+  // True if it has this id, or lost it to a removal that will fail, and has it again.
+  Result<bool> has_id(int directory, const DirectoryId& id) const;
+
   // The name that an entry decrypts to; kCorrupt if it is no name of this directory.
   Result<std::string> plain_name(int directory, const DirectoryId& id, const std::string& stored_name) const;
   // True if it was made, false if it stood there. Nothing is made for short names.

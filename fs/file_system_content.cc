@@ -81,6 +81,7 @@ Result<void> FileSystem::State::mark_modified(int fd) const {
 
 Result<void> FileSystem::State::truncate(const NodePtr& node, std::uint64_t size,
                                          const Caller* unprivileged) {
+  KMSFS_TRY(make_way_durable(*node));  // what is cut off may have to be synced
   Inode& inode = content_of(node);
   KMSFS_TRY(inode.open(opener(node), true));
   auto done = inode.change([&](EncryptedFile& file) -> Result<void> {
@@ -125,6 +126,8 @@ Result<void> FileSystem::write(NodeId id, HandleId, std::uint64_t offset, ByteVi
   KMSFS_TRY(s.may_change());
   auto node = s.regular(id);
   if (!node) return std::move(node).error();
+  constexpr std::uint64_t kSyncsFrom = 1 << 20;  // a gap of this size makes a file sparse, durably
+  if (offset >= kSyncsFrom) KMSFS_TRY(s.make_way_durable(**node));
   return s.observed(s.content_of(*node).change(
       [&](EncryptedFile& file) -> Result<void> {
         KMSFS_TRY(file.write_at(append ? file.size() : offset, data));
@@ -168,6 +171,7 @@ Result<void> FileSystem::allocate(NodeId id, HandleId, int mode, std::uint64_t o
   if (what != 0 && what != FALLOC_FL_ZERO_RANGE && (what != FALLOC_FL_PUNCH_HOLE || !keep_size)) {
     return errno_error(EOPNOTSUPP);
   }
+  KMSFS_TRY(s.make_way_durable(**node));
   return s.observed(s.content_of(*node).change([&](EncryptedFile& file) -> Result<void> {
     KMSFS_TRY(what == 0                      ? file.allocate(offset, size, keep_size)
               : what == FALLOC_FL_ZERO_RANGE ? file.zero(offset, size, keep_size)

@@ -31,6 +31,10 @@ Result<FileSystem::State::NewFile> FileSystem::State::make_file(int directory, c
     KMSFS_TRY(identity.assumed());
     fd = disk.open_at(directory, name, O_RDWR | flags, mode & 07777);
   }
+  if (!fd && fd.error().system_errno == EPERM) {  // as ext4 calls it where the directory is gone
+    auto gone = disk.stat(directory);
+    if (gone && gone->st_nlink == 0) return errno_error(ENOENT);
+  }
   if (!fd) return std::move(fd).error();
   auto file = EncryptedFile::create(disk, std::move(*fd), volume.geometry(), volume.parameters().id, key.id,
                                     key.data_key.reveal(), key.section);
@@ -87,6 +91,7 @@ Result<Created> FileSystem::State::create_new(const Parent& in, const StoredName
     if (*side_link_made) files.remove_side_link(in.fd(), stored.entry);
     return std::move(made).error();
   }
+  KMSFS_TRY(confirm_or_remove(in, stored, 0));
   const NodePtr node = nodes.look_up(made->backing, in.node, stored.entry);
   node->no_capability = !options.shared;
   node->opened = true;
@@ -155,6 +160,7 @@ Result<Entry> FileSystem::State::make_entry(
     made = identity.assumed();
     if (made) made = make(in->fd(), stored->entry);
   }
+  if (made) made = confirm_or_remove(*in, *stored, 0);
   auto attributes =
       made ? disk.stat_at(in->fd(), stored->entry) : Result<struct stat>(std::move(made).error());
   if (!attributes) {
@@ -181,6 +187,7 @@ Result<Entry> FileSystem::make_directory(NodeId parent, std::string_view name, m
     made = identity.assumed();
     if (made) made = s.disk.make_directory_at(in->fd(), stored->entry, mode & 07777);
   }
+  if (made) made = s.confirm_or_remove(*in, *stored, AT_REMOVEDIR);
   auto furnished = made ? s.furnish_directory(*in, stored->entry) : Result<Entry>(std::move(made).error());
   if (furnished) return furnished;
   // Of one that stays, because nothing else can be done either, the id is made when it is needed.
@@ -198,8 +205,10 @@ Result<Entry> FileSystem::State::furnish_directory(const Parent& in, const std::
   auto attributes = disk.stat(path->get());
   if (!attributes) return std::move(attributes).error();
   const NodePtr node = nodes.look_up(*attributes, in.node, stored_name);
+  const Descriptor descriptor = std::make_shared<const UniqueFd>(std::move(*path));
   node->directory->id.with([&](auto& known) { known = *id; });
-  nodes.keep_descriptor(*node, std::make_shared<const UniqueFd>(std::move(*path)));
+  node->directory->id_read_by.with([&](auto& reader) { reader = descriptor; });
+  nodes.keep_descriptor(*node, descriptor);
   return entry(node, *attributes);
 }
 
@@ -225,6 +234,7 @@ Result<Entry> FileSystem::make_link(NodeId id, NodeId parent_id, std::string_vie
     if (*side_link_made) s.files.remove_side_link(parent->fd(), stored->entry);
     return std::move(linked).error();
   }
+  KMSFS_TRY(s.confirm_or_remove(*parent, *stored, 0));
   auto attributes = s.disk.stat((*path)->get());
   if (!attributes) return std::move(attributes).error();
   return s.entry(s.nodes.look_up(*attributes, parent->node, stored->entry), *attributes);

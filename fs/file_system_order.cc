@@ -1,5 +1,6 @@
-// Where the disk keeps no order of names, ids and side links are made durable before anything that hangs on
-// them is: docs/FORMAT.md, "Order of names".
+// What entries hang on, ids and side links, is there when it must be. Where the disk keeps no order of names
+// they are made durable first (docs/FORMAT.md, "Order of names"); where other mounts remove directories they
+// are looked at once more.
 #include <fcntl.h>
 
 #include "fs/file_system_state.h"
@@ -36,6 +37,9 @@ Result<void> FileSystem::State::make_links_durable(NodePtr directory) {
 Result<void> FileSystem::State::make_way_durable(const Node& node) {
   if (keeps_order) return {};
   const auto place = nodes.place(node);
+  // Of a long name another mount may have made the link.
+  const bool unknown = place && options.shared && Volume::is_long(place->stored_name);
+  if (unknown) ++place->parent->directory->links_made;
   return place ? make_links_durable(place->parent) : Result<void>();
 }
 
@@ -52,6 +56,29 @@ Result<bool> FileSystem::State::make_side_link_first(const Parent& in, const Sto
       made && !keeps_order && !name.side_link.empty() && in.node->directory->links_are_not_known_durable();
   if (sync) KMSFS_TRY(sync_names(in));
   return made;
+}
+
+// On a shared volume the id and the side link may have gone with a removal that saw no entry yet. It fails
+// now that there is one, but may die before it puts back what it took.
+Result<void> FileSystem::State::confirm(const Parent& in, const StoredName& stored) const {
+  if (!options.shared) return {};
+  auto& known = in.node->directory->id;
+  const auto id = known.with([](auto& kept) { return kept; });
+  auto has_it = id ? files.has_id(in.fd(), *id) : Result<bool>(false);
+  if (!has_it) return std::move(has_it).error();
+  if (!*has_it) {  // another one took it for empty: the name must be sealed for its new id
+    known.with([](auto& kept) { kept.reset(); });
+    return errno_error(ESTALE);
+  }
+  auto side_link = make_side_link(in, stored);
+  return side_link ? Result<void>() : Result<void>(std::move(side_link).error());
+}
+
+Result<void> FileSystem::State::confirm_or_remove(const Parent& in, const StoredName& stored,
+                                                  int flags) const {
+  auto confirmed = confirm(in, stored);
+  if (!confirmed) (void)disk.unlink_at(in.fd(), stored.entry, flags).ok();
+  return confirmed;
 }
 
 }  // namespace kmsfs

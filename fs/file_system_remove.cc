@@ -200,6 +200,13 @@ Result<void> FileSystem::State::move(Rename& rename) {
     if (*side_link_made && !rename.target) files.remove_side_link(rename.to.fd(), rename.new_name.entry);
     return moved;
   }
+  if (auto confirmed = confirm(rename.to, rename.new_name); !confirmed) {
+    (void)disk
+        .rename_at(rename.to.fd(), rename.new_name.entry, rename.from.fd(), rename.old_name.entry,
+                   RENAME_NOREPLACE)
+        .ok();
+    return confirmed;
+  }
   if (target != nullptr) nodes.remove_place(*target, rename.new_place(), std::move(kept));
   if (source != nullptr) nodes.rename(*source, rename.old_place(), rename.new_place());
   files.remove_side_link(rename.from.fd(), rename.old_name.entry);

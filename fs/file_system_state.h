@@ -129,6 +129,9 @@ struct FileSystem::State {
   // With the directory locked alone: for what is new, and for what existed before.
   Result<bool> make_side_link(const Parent& in, const StoredName& name) const;
   Result<bool> make_side_link_first(const Parent& in, const StoredName& name) const;
+  // Once an entry is made. ESTALE: it must be made again under another stored name. `flags`: of its removal.
+  Result<void> confirm(const Parent& in, const StoredName& stored) const;
+  Result<void> confirm_or_remove(const Parent& in, const StoredName& stored, int flags) const;
 
   // Removing and renaming, with the directories locked alone.
   struct Rename;
