@@ -140,7 +140,7 @@ Result<KeyHandle> KeyCache::State::ask(const Wanted& wanted, Flight& flight) {
 Result<DataKey> KeyCache::State::decrypt(const MasterKey& master, const Request& request) {
   const EncryptionContext context = request.context();
   ++kms_calls_;
-  const LongWait wait;
+  const auto wait = wait_for_kms();
   auto key = kms_.decrypt(master.arn, request.wrapped(), context);
   if (!key && key.error().kind == Kind::kNoMemory && evict(kEvictedAtOnce)) {
     ++kms_calls_;
@@ -274,6 +274,11 @@ Result<KeyCache::Generated> KeyCache::State::generate(const std::string& key_arn
   return made;
 }
 
+// An embedded KMS answers sooner than another worker could take over.
+std::optional<LongWait> KeyCache::State::wait_for_kms() const {
+  return kms_.is_near() ? std::optional<LongWait>() : std::optional<LongWait>(std::in_place);
+}
+
 // Does this thread leave questions to others?
 bool KeyCache::State::asks_aside() const { return !kms_.is_near() && Waiting::of_this_thread() != nullptr; }
 
@@ -292,7 +297,7 @@ Result<KeyCache::Generated> KeyCache::State::generate_here(const std::string& ke
     auto room = make_room();
     if (!room) return std::move(room).error();
     ++kms_calls_;
-    const LongWait wait;
+    const auto wait = wait_for_kms();
     auto answer = kms_.generate_data_key(key_arn, context);
     if (!answer && answer.error().kind == Kind::kNoMemory && evict(kEvictedAtOnce)) {
       ++kms_calls_;

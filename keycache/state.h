@@ -78,6 +78,7 @@ class KeyCache::State : public std::enable_shared_from_this<KeyCache::State> {
 
   // fetch.cc
   Result<KeyHandle> fetch(const Wanted& wanted);
+  std::optional<LongWait> wait_for_kms() const;
   bool asks_aside() const;
   void ask_aside(const std::function<void()>& question);
   Result<Generated> generate_here(const std::string& key_arn, std::uint16_t suite,
