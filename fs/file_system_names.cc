@@ -8,10 +8,10 @@ namespace kmsfs {
 
 Result<DirectoryId> FileSystem::State::directory_id(const Parent& parent) const {
   auto& known = parent.node->directory->id;
-  auto& read_by = parent.node->directory->id_read_by;
-  const bool holds = !options.shared ||
-                     read_by.with([&](const auto& reader) { return reader.lock() == parent.descriptor; });
-  if (auto id = known.with([](auto& kept) { return kept; }); id && holds) return *id;
+  // Another mount may remove a directory, or fail to and give it another id.
+  if (!options.shared) {
+    if (auto id = known.with([](auto& kept) { return kept; })) return *id;
+  }
   auto id = files.read_id(parent.fd());
   if (!id && id.error().kind == Kind::kNotFound) {
     if (options.read_only) return errno_error(ENOENT);
@@ -19,7 +19,6 @@ Result<DirectoryId> FileSystem::State::directory_id(const Parent& parent) const 
     if (id) ++parent.node->directory->links_made;
   }
   if (id) known.with([&](auto& kept) { kept = *id; });
-  if (id && options.shared) read_by.with([&](auto& reader) { reader = parent.descriptor; });
   return id;
 }
 

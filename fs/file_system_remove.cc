@@ -45,7 +45,8 @@ Result<NodePtr> FileSystem::State::directory_at(const Parent& in, const std::str
 Result<void> FileSystem::State::vacate(const Place& place, int parent_fd, const Node* node,
                                        const Descriptor& known, const std::function<Result<void>()>& go) {
   if (node != nullptr && known != nullptr) {
-    return files.vacate(known->get(), node->directory->id.with([](auto& id) { return id; }), go);
+    const auto id = node->directory->id.with([](auto& read) { return read; });
+    return files.vacate(known->get(), options.shared ? std::nullopt : id, go);
   }
   auto opened = disk.open_at(parent_fd, place.stored_name, O_PATH | O_DIRECTORY);
   if (!opened) return std::move(opened).error();
@@ -61,8 +62,17 @@ Result<void> FileSystem::State::remove_directory_at(const Parent& in, const std:
     if (!descriptor) return std::move(descriptor).error();
     kept = std::move(*descriptor);
   }
-  KMSFS_TRY(vacate(place, in.fd(), node.get(), kept,
-                   [&] { return disk.unlink_at(in.fd(), stored_name, AT_REMOVEDIR); }));
+  const auto remove = [&] {
+    return vacate(place, in.fd(), node.get(), kept,
+                  [&] { return disk.unlink_at(in.fd(), stored_name, AT_REMOVEDIR); });
+  };
+  Result<void> removed = remove();
+  // Another mount that looked for a name meanwhile gave it an id again.
+  for (int again = 0; options.shared && again < 3 && !removed && removed.error().system_errno == ENOTEMPTY;
+       ++again) {
+    removed = remove();
+  }
+  if (!removed) return removed;
   if (node != nullptr) nodes.remove_place(*node, place, std::move(kept));
   files.remove_side_link(in.fd(), stored_name);
   return {};

@@ -52,10 +52,8 @@ struct KeptListing {
 // What only directories have.
 struct DirectoryPart {
   mutable std::shared_mutex entries;       // shared: look at the entries; alone: change them
-  Guarded<std::optional<DirectoryId>> id;  // once it was read
+  Guarded<std::optional<DirectoryId>> id;  // once it was read; of no worth on shared volumes
   Guarded<KeptListing> listing;
-  // On shared volumes, by which descriptor: after others removed the directory, its number may be another's.
-  Guarded<std::weak_ptr<const UniqueFd>> id_read_by;
   // Ids and side links made in it, and how many are durable; none is known to be when the node is new.
   std::atomic<std::uint64_t> links_made{1}, links_durable{0};
   bool links_are_not_known_durable() const { return links_durable != links_made; }

@@ -18,7 +18,7 @@ import subprocess
 import sys
 import time
 
-SECONDS = 2  # of load
+SECONDS = int(os.environ.get("LOAD_SECONDS", "2"))
 LIMIT = 40  # for anything to happen
 FIRST_BLOCK, BLOCK = 3032, 4056  # plain bytes, with a header of 1024
 RECORD = 104  # 39 of them in a block

@@ -39,7 +39,7 @@ class Shared : public ::testing::Test {
         "exec unshare --mount --propagation private --net --pid --fork --kill-child --mount-proc bash -euo "
         "pipefail -c " +
             quoted(all),
-        58);
+        100);
     if (::access((top_ + "/prepared").c_str(), F_OK) != 0) {
       GTEST_SKIP() << "what the test needs could not be made here: " << result.output;
     }
