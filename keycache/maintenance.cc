@@ -1,5 +1,8 @@
 // What runs each second: expiry, probes, refreshes, and the index.
 #include <algorithm>
+#include <condition_variable>
+#include <memory>
+#include <mutex>
 
 #include "keycache/state.h"
 
@@ -13,6 +16,7 @@ namespace {
 
 constexpr auto kInterval = std::chrono::seconds(1);
 constexpr std::size_t kRefreshesAtOnce = 256;    // so that expiry and probes are never far behind
+constexpr std::size_t kRefreshers = 16;          // threads, where the KMS is in the network
 constexpr std::size_t kRowsAtOnce = 4096;        // per transaction: readers see a state not long ago
 constexpr std::size_t kRowsPerRound = 1U << 16;  // a tenth of a second's work
 
@@ -71,12 +75,63 @@ void KeyCache::State::probe() {
   }
 }
 
-void KeyCache::State::refresh() {
-  for (const Wanted& wanted : due_for_refresh()) {
-    auto outcome = fetch(wanted);
-    // A refusal was dealt with; nobody can be asked now, so the rest keep their age.
-    if (!outcome && is_outage(outcome.error().kind)) return;
+namespace {
+
+// Work that several threads share. Who comes when it is over has nothing to do, and is not waited for.
+class SharedWork {
+ public:
+  explicit SharedWork(std::size_t pieces) : pieces_(pieces) {}
+
+  // `work(piece)` for what nobody has taken yet; false ends it for all.
+  template <typename Work>
+  void help(Work&& work) {
+    if (!change_helpers(1)) return;
+    for (std::size_t piece = 0; (piece = next_++) < pieces_;) {
+      if (!work(piece)) next_ = pieces_;
+    }
+    static_cast<void>(change_helpers(-1));
   }
+  void wait_for_helpers() {
+    std::unique_lock lock(mutex_);
+    over_ = true;
+    changed_.wait(lock, [this] { return helpers_ == 0; });
+  }
+
+ private:
+  bool change_helpers(int by) {
+    std::lock_guard lock(mutex_);
+    if (over_ && by > 0) return false;
+    helpers_ += by;
+    changed_.notify_all();
+    return true;
+  }
+
+  const std::size_t pieces_;
+  std::atomic<std::size_t> next_{0};
+  std::mutex mutex_;
+  std::condition_variable changed_;
+  int helpers_ = 0;    // under mutex_
+  bool over_ = false;  // under mutex_
+};
+
+}  // namespace
+
+// Several at once, for a KMS may be far away, and expiry and probes wait for this.
+void KeyCache::State::refresh() {
+  const auto due = std::make_shared<const std::vector<Wanted>>(due_for_refresh());
+  const auto shared = std::make_shared<SharedWork>(due->size());
+  const auto help = [this, due, shared] {
+    shared->help([&](std::size_t at) {
+      auto outcome = fetch((*due)[at]);
+      // A refusal was dealt with; nobody can be asked now, so the rest keep their age.
+      return outcome || !is_outage(outcome.error().kind);
+    });
+  };
+  for (std::size_t i = 1; !kms_.is_near() && i < std::min(due->size(), kRefreshers); ++i) {
+    if (!askers_.ask(help)) break;
+  }
+  help();
+  shared->wait_for_helpers();
 }
 
 std::vector<KeyCache::State::Wanted> KeyCache::State::due_for_refresh() {

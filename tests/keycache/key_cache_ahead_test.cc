@@ -124,6 +124,24 @@ TEST_F(KeyCacheAhead, WhoWaitsForANewKeyCanBeInterrupted) {
   server_.release_answers();
 }
 
+TEST_F(KeyCacheAhead, KeysThatAreDueAreRefreshedSeveralAtOnce) {
+  KeyCache::Options wanted = options();
+  wanted.probe_interval = std::chrono::hours(1);  // no question but these
+  start(wanted);
+  std::vector<KeyHandle> handles;
+  for (int i = 0; i < 40; ++i) handles.push_back(unwrap(file(key_, "file " + std::to_string(i))));
+  clock_.advance(seconds(295));  // all of them are due, and none is past its age
+  calls_before_ = server_.counters().decrypts;
+  server_.hold_answers();
+  std::thread maintaining([&] { cache_->maintain(); });
+  EXPECT_TRUE(wait_for_decrypts(8));
+  server_.release_answers();
+  maintaining.join();
+  EXPECT_EQ(decrypts(), 40U);
+  clock_.advance(seconds(10));
+  for (const KeyHandle& handle : handles) EXPECT_TRUE(handle.check().ok());
+}
+
 TEST_F(KeyCacheAhead, ACacheThatEndsWaitsForQuestionsUnderWay) {
   start();
   std::vector<WrappedFile> files;

@@ -21,7 +21,7 @@
 namespace kmsfs::testing {
 namespace {
 
-constexpr int kPatience = 30000;  // milliseconds; a limit, not an expectation
+constexpr int kPatience = 45000;  // milliseconds; a limit, not an expectation
 
 bool eventually(const std::function<bool()>& condition) {
   for (int i = 0; i < kPatience / 5; ++i) {

@@ -91,19 +91,5 @@ TEST_F(HangingKms, TellsAProgramWhenItGivesUp) {
   EXPECT_EQ(heard_, 0);
 }
 
-TEST_F(HangingKms, LetsAKilledProgramGo) {
-  const pid_t child = ::fork();
-  if (child == 0) {
-    const int fd = ::open(volume_->path("closed").c_str(), O_RDONLY);
-    ::_exit(fd >= 0 ? 0 : 1);
-  }
-  volume_->server().wait_for_held(1);
-  ::kill(child, SIGKILL);
-  // It waits for the answer to a request that was read, and dies when that comes, at the KMS's deadline.
-  volume_->server().release_answers();
-  int status = 0;
-  EXPECT_EQ(::waitpid(child, &status, 0), child);
-}
-
 }  // namespace
 }  // namespace kmsfs::testing
