@@ -66,7 +66,8 @@ class NewFileKeys {
   bool find_askers(std::size_t count);  // under mutex_
   void want_more();                     // under mutex_
   void ask_ahead();
-  bool enough() const { return kept_.size() + asked_for_ >= wanted_ + waiting_; }
+  // A failure answers who waits for it, too.
+  bool enough() const { return kept_.size() + failures_.size() + asked_for_ >= wanted_ + waiting_; }
 
   const VolumeParameters& volume_;
   KeyCache& keys_;
