@@ -38,7 +38,7 @@ def _arguments():
     parser.add_argument("--on", choices=["tmpfs", "ext4"], default="tmpfs", help="the disk below; ext4 is on a loop device")
     parser.add_argument("--directory", default="/var/tmp", help="where the disk is made (default: %(default)s)")
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--minutes", type=float, default=24, help="begin nothing after that time (default: %(default)s)")
+    parser.add_argument("--minutes", type=float, default=22, help="begin nothing after that time (default: %(default)s)")
     parser.add_argument("--rows", default="", metavar="TEXT,...", help="only groups of rows with a row whose name contains one of these")
     parser.add_argument("--short", action="store_true", help="small sizes and one round, within two minutes: a report, not a judgement")
     parser.add_argument("--check", action="store_true", help="name the ratios that are a tenth below docs/PERFORMANCE.md; exit status 1 if any is")
