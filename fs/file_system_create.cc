@@ -207,7 +207,6 @@ Result<Entry> FileSystem::State::furnish_directory(const Parent& in, const std::
   const NodePtr node = nodes.look_up(*attributes, in.node, stored_name);
   const Descriptor descriptor = std::make_shared<const UniqueFd>(std::move(*path));
   node->directory->id.with([&](auto& known) { known = *id; });
-  node->directory->id_read_by.with([&](auto& reader) { reader = descriptor; });
   nodes.keep_descriptor(*node, descriptor);
   return entry(node, *attributes);
 }
