@@ -3,6 +3,11 @@
 #   KMSFS, LOAD, TOP: the program, shared_load.py, a directory for everything; BACKING_A, BACKING_B: the same directory,
 #   by the way that each mount goes. Defines kmsfs_of, mount_of, load.
 
+# Copies of other tests' mounts came into this namespace, and would keep those alive after they were unmounted.
+while read -r _ copy type _; do
+  [ "$type" != fuse.kmsfs ] || umount -l "$copy" || true
+done < /proc/mounts
+
 # A network file system takes its time by itself.
 case $BACKING_A in */gluster-*) export LOAD_SECONDS=1 ;; esac
 mkdir -p "$TOP"/{a,b,home,run-a,run-b}
