@@ -205,9 +205,8 @@ Result<Entry> FileSystem::State::furnish_directory(const Parent& in, const std::
   auto attributes = disk.stat(path->get());
   if (!attributes) return std::move(attributes).error();
   const NodePtr node = nodes.look_up(*attributes, in.node, stored_name);
-  const Descriptor descriptor = std::make_shared<const UniqueFd>(std::move(*path));
   node->directory->id.with([&](auto& known) { known = *id; });
-  nodes.keep_descriptor(*node, descriptor);
+  nodes.keep_descriptor(*node, std::make_shared<const UniqueFd>(std::move(*path)));
   return entry(node, *attributes);
 }
 

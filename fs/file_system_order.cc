@@ -62,12 +62,10 @@ Result<bool> FileSystem::State::make_side_link_first(const Parent& in, const Sto
 // now that there is one, but may die before it puts back what it took.
 Result<void> FileSystem::State::confirm(const Parent& in, const StoredName& stored) const {
   if (!options.shared) return {};
-  auto& known = in.node->directory->id;
-  const auto id = known.with([](auto& kept) { return kept; });
-  auto has_it = id ? files.has_id(in.fd(), *id) : Result<bool>(false);
+  auto has_it = files.has_id(in.fd(), stored.directory);
   if (!has_it) return std::move(has_it).error();
   if (!*has_it) {  // another one took it for empty: the name must be sealed for its new id
-    known.with([](auto& kept) { kept.reset(); });
+    in.node->directory->id.with([](auto& kept) { kept.reset(); });
     return errno_error(ESTALE);
   }
   auto side_link = make_side_link(in, stored);

@@ -50,6 +50,7 @@ Result<StoredName> NameCipher::encrypt(const DirectoryId& directory, std::string
   KMSFS_TRY(cipher_.seal(directory.view(), as_bytes(name), sealed));
 
   StoredName stored;
+  stored.directory = directory;
   stored.entry = to_base64url(sealed);
   if (stored.entry.size() <= kMaxEntry) return stored;
   stored.side_target = std::move(stored.entry);

@@ -27,6 +27,7 @@ struct StoredName {
   std::string entry;        // at most 255 bytes
   std::string side_link;    // for a long name: the side link's name; empty otherwise
   std::string side_target;  // ... and its target; it is made before the entry
+  DirectoryId directory{};  // which it was sealed for
 };
 
 // An entry whose name is in a side link.
