@@ -79,8 +79,8 @@ class EncryptedFile {
 
   // A file that other mounts change too. Does the backing file have the size that goes with ours?
   Result<bool> is_current() const;
-  // Takes state and size from disk; with the file's lock of all mounts held. What a mount left unfinished that
-  // died is repaired, if it may be: if not, it is read as far as it goes.
+  // Takes state and size from disk; with the file's lock of all mounts held. What a mount left unfinished
+  // that died is repaired, if it may be: if not, it is read as far as it goes.
   Result<void> refresh(bool may_repair);
 
   Result<void> rekey(std::span<const std::byte, 32> data_key);
