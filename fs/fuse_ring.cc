@@ -116,9 +116,10 @@ void FuseRing::work(Seat& seat, RingEntry& entry, Holding holding) {
 void FuseRing::serve(Seat& seat, RingEntry& entry, Holding holding) {
   auto ring = Uring::make(1, device_);
   if (!ring) {
-    connection_.logger->warn("a worker less: {}", ring.error().text);
-    if (holding == Holding::kRequest) give_to_dispatcher(entry, Holding::kRequest);
-    return;
+    do_without(ring.error());
+    if (holding == Holding::kNothing) return;
+    seat.worker.serve(entry);
+    return give_to_dispatcher(entry);
   }
   if (holding == Holding::kNothing && (!(*ring)->add(entry) || next_request(**ring, entry) != Next::kRequest))
     return;
@@ -126,7 +127,7 @@ void FuseRing::serve(Seat& seat, RingEntry& entry, Holding holding) {
     seat.worker.serve(entry);
     if (retire(seat)) {
       entry.trim();
-      return give_to_dispatcher(entry, Holding::kNothing);
+      return give_to_dispatcher(entry);
     }
   } while ((*ring)->commit(entry) && next_request(**ring, entry) == Next::kRequest);
 }
@@ -156,10 +157,17 @@ bool FuseRing::retire(Seat& seat) {
   return seat.retired;
 }
 
-void FuseRing::give_to_dispatcher(RingEntry& entry, Holding holding) {
+// Who has a reply in it, and no io_uring to send it over.
+void FuseRing::give_to_dispatcher(RingEntry& entry) {
   std::lock_guard lock(mutex_);
-  (holding == Holding::kRequest ? unserved_ : answered_).push_back(&entry);
+  answered_.push_back(&entry);
   kick();
+}
+
+// Some more workers would have been good; requests are served all the same, slower.
+void FuseRing::do_without(const Error& reason) {
+  std::lock_guard lock(mutex_);
+  if (!std::exchange(short_of_workers_, true)) connection_.logger->warn("no more workers: {}", reason.text);
 }
 
 void FuseRing::kick() const {
@@ -224,12 +232,12 @@ void FuseRing::report(Result<void> started) {
 
 // To a worker of its own. Without one, the dispatcher is better than nobody.
 void FuseRing::hand_out(Uring& ring, RingEntry& entry) {
-  {
+  auto occupied = [&] {
     std::lock_guard lock(mutex_);
-    if (auto occupied = occupy(free_seat(), entry, Holding::kRequest); occupied) return;
-    if (!std::exchange(short_of_threads_, true))
-      connection_.logger->warn("no more than {} workers", running_);
-  }
+    return occupy(free_seat(), entry, Holding::kRequest);
+  }();
+  if (occupied) return;
+  do_without(occupied.error());
   spare_.serve(entry);
   static_cast<void>(ring.commit(entry));
 }
@@ -246,14 +254,11 @@ FuseRing::Seat& FuseRing::free_seat() {
 void FuseRing::take_in(Uring& ring) {
   std::uint64_t kicks = 0;
   static_cast<void>(::read(kicks_.get(), &kicks, sizeof kicks) == sizeof kicks);
-  std::vector<RingEntry*> answered, unserved;
+  std::vector<RingEntry*> answered;
   {
     std::lock_guard lock(mutex_);
     answered.swap(answered_);
-    unserved.swap(unserved_);
   }
-  for (RingEntry* entry : unserved) spare_.serve(*entry);
-  answered.insert(answered.end(), unserved.begin(), unserved.end());
   for (RingEntry* entry : answered) static_cast<void>(ring.commit(*entry));
   static_cast<void>(ring.watch(kicks_.get()));
 }

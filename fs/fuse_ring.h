@@ -70,7 +70,8 @@ class FuseRing {
   void serve(Seat& seat, RingEntry& entry, Holding holding);
   Next next_request(Uring& ring, const RingEntry& entry);
   bool retire(Seat& seat);
-  void give_to_dispatcher(RingEntry& entry, Holding holding);
+  void give_to_dispatcher(RingEntry& entry);
+  void do_without(const Error& reason);
   void kick() const;
   // The dispatcher.
   void dispatch();
@@ -91,11 +92,11 @@ class FuseRing {
   std::condition_variable changed_;
   // Guarded by mutex_.
   std::vector<std::unique_ptr<Seat>> seats_;
-  std::vector<std::size_t> workers_;             // by queue
-  std::vector<RingEntry*> answered_, unserved_;  // for the dispatcher
+  std::vector<std::size_t> workers_;  // by queue
+  std::vector<RingEntry*> answered_;  // for the dispatcher
   std::optional<Result<void>> started_;
   std::size_t running_ = 0;  // threads
-  bool short_of_threads_ = false;
+  bool short_of_workers_ = false;
   std::thread dispatcher_;
   std::atomic<bool> stopping_{false};  // written under mutex_
 };

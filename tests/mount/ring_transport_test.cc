@@ -7,6 +7,7 @@
 #include <sys/mman.h>
 #include <sys/mount.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -152,6 +153,30 @@ TEST_F(RingTransport, ServesOthersWhileThreeHundredProgramsOfOneProcessorWait) {
   session.gate.let_go();
   for (auto& program : programs) program.join();
   ::sched_setaffinity(0, sizeof before, &before);
+}
+
+// Each worker has an io_uring, which is a descriptor; without one it serves all the same.
+TEST_F(RingTransport, ServesOthersWhileProgramsWaitAndNoDescriptorIsLeft) {
+  OneFileSession session(2, TransportChoice::kRing);
+  rlimit before{};
+  ASSERT_EQ(::getrlimit(RLIMIT_NOFILE, &before), 0);
+  const UniqueFd next(::dup(STDIN_FILENO));
+  ASSERT_TRUE(next);
+  const rlimit few{static_cast<rlim_t>(next.get()) + 1, before.rlim_max};
+  ASSERT_EQ(::setrlimit(RLIMIT_NOFILE, &few), 0);
+  session.gate.hold();
+  std::vector<std::thread> programs;
+  for (int i = 0; i < 20; ++i)
+    programs.emplace_back(
+        [&, i] { ::access((session.directory() + "/slow" + std::to_string(i)).c_str(), F_OK); });
+  EXPECT_TRUE(session.gate.wait_for_inside(20));
+  EXPECT_NE(::access((session.directory() + "/quick").c_str(), F_OK), 0);
+  EXPECT_EQ(errno, ENOENT);
+  session.gate.let_go();
+  for (auto& program : programs) program.join();
+  EXPECT_NE(::access((session.directory() + "/quick2").c_str(), F_OK), 0);
+  EXPECT_EQ(errno, ENOENT);
+  ::setrlimit(RLIMIT_NOFILE, &before);
 }
 
 TEST_F(RingTransport, KeepsNoMoreMemoryThanRequestsWereUnderWay) {
