@@ -6,7 +6,9 @@
 
 #include <array>
 #include <cerrno>
+#include <chrono>
 #include <optional>
+#include <thread>
 
 namespace kmsfs {
 namespace {
@@ -98,6 +100,12 @@ Result<DirectoryId> DirectoryFiles::read_id(int directory) const {
   if (*ours) return error(Kind::kNotFound, "a directory has no .kmsfs-dir yet");
   // Somebody may have made the id, and an entry, between the two looks.
   target = disk_.read_link_at(directory, kDirectoryIdLink);
+  // Another mount's removal, which fails because of the entries, puts back what it took.
+  constexpr int kLooks = 100;
+  for (int look = 0; shared_ && look < kLooks && !target && target.error().kind == Kind::kNotFound; ++look) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+    target = disk_.read_link_at(directory, kDirectoryIdLink);
+  }
   if (target) return volume_.open_directory_id(*target);
   return error(Kind::kCorrupt, "a directory has lost its .kmsfs-dir");
 }
