@@ -6,6 +6,7 @@
 
 #include <algorithm>
 #include <bit>
+#include <cstddef>
 #include <cstring>
 
 namespace kmsfs {
@@ -42,7 +43,10 @@ struct Uring::Ring {
     submission.cmd_op = operation;
     ::io_uring_sqe_set_data(&submission, &entry);
     const wire::RingCommand command{0, entry.commit_id(), entry.queue(), {}};
-    std::memcpy(submission.cmd, &command, sizeof command);
+    // In rings of 128-byte submissions the command has the second half to itself, of which the type knows
+    // nothing.
+    auto* const bytes = reinterpret_cast<std::byte*>(&submission);  // NOLINT
+    std::memcpy(bytes + offsetof(io_uring_sqe, cmd), &command, sizeof command);
     return {};
   }
 };
