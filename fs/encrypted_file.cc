@@ -3,6 +3,7 @@
 #include <fcntl.h>
 
 #include <algorithm>
+#include <array>
 #include <cassert>
 #include <cerrno>
 #include <utility>
@@ -152,6 +153,15 @@ Result<bool> EncryptedFile::is_current() const {
   auto attributes = state_->disk.stat(fd());
   if (!attributes) return std::move(attributes).error();
   return static_cast<std::uint64_t>(attributes->st_size) == state_->geometry.backing_size(state_->size);
+}
+
+// Whoever changes the size writes the slot before anything else, with the next sequence number.
+Result<bool> EncryptedFile::is_still_current() const {
+  std::array<std::byte, kStateSlotSize> bytes;
+  auto got = state_->disk.read_at(fd(), state_->geometry.header_size() - kStateSlotSize, bytes);
+  if (!got) return std::move(got).error();
+  auto slot = StateSlot::parse(std::span(bytes).first(*got));
+  return slot && slot->clean && slot->sequence == state_->slot.sequence;
 }
 
 Result<void> EncryptedFile::refresh(bool may_repair) { return state_->refresh(may_repair); }

@@ -79,6 +79,9 @@ class EncryptedFile {
 
   // A file that other mounts change too. Does the backing file have the size that goes with ours?
   Result<bool> is_current() const;
+  // Has no mount begun to change its size since we took our state? What was read between that and now then
+  // belongs together.
+  Result<bool> is_still_current() const;
   // Takes state and size from disk; with the file's lock of all mounts held. What a mount left unfinished
   // that died is repaired, if it may be: if not, it is read as far as it goes.
   Result<void> refresh(bool may_repair);

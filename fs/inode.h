@@ -178,7 +178,11 @@ auto Inode::read(F&& use) -> std::invoke_result_t<F, const EncryptedFile&> {
         if (!current) return std::move(current).error();
         if (*current) {
           auto done = use(static_cast<const EncryptedFile&>(*file_));
-          if (done || done.error().kind != Kind::kCorrupt) return done;
+          if (!done && done.error().kind != Kind::kCorrupt) return done;
+          // A file that was emptied and grew meanwhile was zeros for a moment, which nobody has written.
+          auto still = file_->is_still_current();
+          if (!still) return std::move(still).error();
+          if (done && *still) return done;
         }
       }
     }

@@ -448,7 +448,11 @@ int main(int argument_count, char** arguments) {
   ::setsid();
   ::close(ready[0]);
   // It holds a descriptor for each file that the kernel knows: a tree of 100,000 needs as many.
-  constexpr rlimit kDescriptors{1 << 20, 1 << 20};
-  if (::setrlimit(RLIMIT_NOFILE, &kDescriptors) != 0) return kmsfs::give_up("too few descriptors allowed");
+  const rlimit as_many{1 << 20, 1 << 20};
+  rlimit allowed{};
+  if (::setrlimit(RLIMIT_NOFILE, &as_many) != 0 && ::getrlimit(RLIMIT_NOFILE, &allowed) == 0) {
+    allowed.rlim_cur = allowed.rlim_max;
+    ::setrlimit(RLIMIT_NOFILE, &allowed);
+  }
   return kmsfs::serve(arguments[1], arguments[2], argument_count == 4 ? arguments[3] : "", ready[1]);
 }

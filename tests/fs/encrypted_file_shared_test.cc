@@ -54,6 +54,21 @@ TEST_F(SharedFileTest, EachSeesWhatTheOtherChangedOnceItLooksAgain) {
   EXPECT_EQ(*contents(*one), *contents(*other));
 }
 
+// Block 0 was zeros for a moment, which nobody has written, at a size that looks as it was.
+TEST_F(SharedFileTest, AFileThatWasEmptiedAndGrewToTheSameSizeIsSeenToHaveChanged) {
+  make("file", some_bytes(5000));
+  const auto one = *open("file");
+  const auto other = *open("file");
+  ASSERT_TRUE(change(*other, [](EncryptedFile& file) { return file.write_at(10, some_bytes(10, 2)); }).ok());
+  EXPECT_TRUE(*one->is_still_current()) << "an overwrite changes no size";
+  ASSERT_TRUE(change(*other, [](EncryptedFile& file) { return file.truncate(0); }).ok());
+  ASSERT_TRUE(change(*other, [](EncryptedFile& file) { return file.write_at(0, some_bytes(5000, 3)); }).ok());
+  EXPECT_TRUE(*one->is_current()) << "the size is the same";
+  EXPECT_FALSE(*one->is_still_current());
+  ASSERT_TRUE(one->refresh(true).ok());
+  EXPECT_TRUE(*one->is_still_current());
+}
+
 TEST_F(SharedFileTest, BytesOfOneBlockThatTwoWriteInTurnAreBothKept) {
   make("file", some_bytes(9000));
   const auto one = *open("file");

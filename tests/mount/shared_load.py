@@ -188,6 +188,12 @@ def change_names(mount, ends, seed, names):
             assert problem.errno in expected, problem
 
 
+def runs(content):
+    """Where zeros begin and end, for whoever has to find out why."""
+    edges = [at for at in range(1, len(content)) if (content[at] == 0) != (content[at - 1] == 0)]
+    return edges[:10]
+
+
 def read_names(mount, ends):
     for _ in until(ends):
         for name in os.listdir(f"{mount}/names"):
@@ -198,7 +204,8 @@ def read_names(mount, ends):
             except OSError as problem:
                 assert problem.errno in (errno.ENOENT, errno.EISDIR, errno.ESTALE), problem
                 continue
-            assert content in (b"", b"whole" * 1000), f"{name}: {len(content)} bytes"
+            if content not in (b"", b"whole" * 1000):
+                raise AssertionError(f"{name}: {len(content)} bytes, {content.count(0)} of them zero: {runs(content)}")
 
 
 def works_records(a, b):
