@@ -56,7 +56,7 @@ struct RingState {
   std::uint64_t reserved;
 };
 struct RingHeaders {
-  std::byte in_out[128];  // a fuse_in_header; a fuse_out_header in the reply
+  std::byte in_out[128];     // a fuse_in_header; a fuse_out_header in the reply
   std::byte operation[128];  // the fixed part of the request
   RingState state;
 };

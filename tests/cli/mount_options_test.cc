@@ -36,14 +36,15 @@ TEST(MountOptionWords, OptionsOfAMountReachTheMount) {
 
 TEST(MountOptionWords, HowAKmsElsewhereIsReachedAndTrustedIsWordsToo) {
   MountRequest request;
-  ASSERT_TRUE(take_options("profile=bob,insecure_http,key_age=60,probe_interval=5,outage_grace=600", request));
+  ASSERT_TRUE(
+      take_options("profile=bob,insecure_http,key_age=60,probe_interval=5,outage_grace=600", request));
   EXPECT_EQ(request.profile, "bob");
   EXPECT_TRUE(request.insecure_http);
   EXPECT_EQ(request.key_age.count(), 60);
   EXPECT_EQ(request.probe_interval.count(), 5);
   EXPECT_EQ(request.outage_grace.count(), 600);
-  for (const char* wrong : {"profile=", "key_age=0", "probe_interval=0", "probe_interval=x", "outage_grace=-1",
-                            "outage_grace=86401", "outage_grace", "insecure_http=no"}) {
+  for (const char* wrong : {"profile=", "key_age=0", "probe_interval=0", "probe_interval=x",
+                            "outage_grace=-1", "outage_grace=86401", "outage_grace", "insecure_http=no"}) {
     MountRequest other;
     EXPECT_FALSE(take_options(wrong, other)) << wrong;
   }

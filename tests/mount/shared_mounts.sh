@@ -1,3 +1,4 @@
+# shellcheck shell=bash
 # Two principals mount one volume. Sourced by a script of shared_mount_test.cc, in PID and mount namespaces of its own.
 #
 #   KMSFS, LOAD, TOP: the program, shared_load.py, a directory for everything; BACKING_A, BACKING_B: the same directory,
