@@ -10,6 +10,11 @@ def _part(name):
     return re.compile(rf"(<!-- measured: {name} -->\n).*?(<!-- end -->)", re.DOTALL)
 
 
+def _whose(failure):
+    """The peer and the row; the reason is for whoever ran it."""
+    return ": ".join(failure.split(": ")[:2])
+
+
 def write(path, kind, run):
     """Replaces what stands between <!-- measured: KIND --> and <!-- end -->."""
     text = path.read_text()
@@ -22,7 +27,7 @@ def write(path, kind, run):
         Table.of_run(run).markdown(),
         "Resident memory of the daemon in MiB, after the row / at most within it:\n",
         memory(run),
-        *(["Left out: " + "; ".join(run["failures"]) + ".\n"] if run["failures"] else []),
+        *(["Left out: " + "; ".join(dict.fromkeys(map(_whose, run["failures"]))) + ".\n"] if run["failures"] else []),
     ]
     path.write_text(_part(kind).sub(lambda match: match[1] + "\n".join(parts) + match[2], text))
 
