@@ -61,15 +61,10 @@ Result<std::shared_ptr<const LoadedKey>> stored_key_of_alias(Engine& engine, con
 
 AuditRecord Administration::begin_record(std::string_view event, std::string_view source, std::string text,
                                          uid_t by) const {
-  AuditRecord record;
-  record.identity.type = "StoreOwner";
-  record.identity.principal_id = std::to_string(by);
+  AuditRecord record = record_of_owner(by, event, std::move(text));
   record.time_ms = engine_.now_ms();
   record.source = source;
-  record.event = event;
   record.region = engine_.region();
-  record.user_agent = "kmsfs";
-  record.request_parameters = std::move(text);
   return record;
 }
 
@@ -78,6 +73,12 @@ Result<void> Administration::change(std::string_view event, std::string_view sou
   AuditRecord record = begin_record(event, source, std::move(text), by);
   record.read_only = false;
   return engine_.change(record, act);
+}
+
+Result<void> Administration::tell(std::string_view event, std::string text, uid_t by) {
+  return change(
+      event, "kms.amazonaws.com", std::move(text),
+      [](WriteTransaction&, AuditRecord&) { return Result<void>(); }, by);
 }
 
 Result<std::optional<std::string>> Administration::user_of_uid(uid_t uid) {

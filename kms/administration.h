@@ -41,10 +41,11 @@ class Administration {
   // Of a customer-managed key; without a lockout check.
   Result<void> put_key_policy(const std::string& key_arn, const std::string& document);
 
-  // One change: `parameters` (JSON) for the record, `act` does it.
-  // `by`: the uid of whoever asked for it.
+  // One change: `parameters` (JSON) for the record, `act` does it. `by`: the uid of whoever asked for it.
   Result<void> change(std::string_view event, std::string_view source, std::string parameters,
                       const Engine::Change& act, uid_t by = ::geteuid());
+  // What leaves the store as it is, and is recorded like a change.
+  Result<void> tell(std::string_view event, std::string parameters, uid_t by);
   // How a record of what the owner does begins.
   AuditRecord begin_record(std::string_view event, std::string_view source, std::string parameters,
                            uid_t by) const;

@@ -136,6 +136,16 @@ void append_line(std::string& line, const AuditRecord& record, const ChainPositi
 
 }  // namespace
 
+AuditRecord record_of_owner(uid_t by, std::string_view event, std::string request_parameters) {
+  AuditRecord record;
+  record.identity.type = "StoreOwner";
+  record.identity.principal_id = std::to_string(by);
+  record.event = event;
+  record.user_agent = "kmsfs";
+  record.request_parameters = std::move(request_parameters);
+  return record;
+}
+
 std::string iso_time(std::int64_t milliseconds) {
   using namespace std::chrono;
   const auto at =

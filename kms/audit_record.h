@@ -68,6 +68,10 @@ struct AuditRecord {
   std::string error_message;
 };
 
+// How the record of what the owner of a store does, or has done, begins: nobody that the store knows, but a
+// uid.
+AuditRecord record_of_owner(uid_t by, std::string_view event, std::string request_parameters);
+
 std::string iso_time(std::int64_t milliseconds);  // 2026-01-31T12:00:00Z
 
 // Where a line stands in the chain.

@@ -41,26 +41,19 @@ Result<AuditTurn> take_audit_turn(Store& store, AuditLog& audit) {
     position = audit.position();
     if (!position) return std::move(position).error();
   }
-  return AuditTurn{std::move(*transaction), *position};
+  return AuditTurn{std::move(*transaction), *position, changed->sequence, changed->time_ms};
 }
 
 Result<void> record_unsealed(Store& store, AuditLog& audit, std::string_view event, std::string parameters) {
   auto turn = take_audit_turn(store, audit);
   if (!turn) return std::move(turn).error();
-  auto changed = last_change_of(*turn->transaction);
-  if (!changed) return std::move(changed).error();
   auto region = turn->transaction->get(Table::kMeta, as_bytes("region"));
   if (!region) return std::move(region).error();
   const std::string region_name = *region ? std::string(as_text(**region)) : std::string();
   const auto now = std::chrono::duration_cast<std::chrono::milliseconds>(SystemClock().wall_time());
-  AuditRecord record;
-  record.identity.type = "StoreOwner";
-  record.identity.principal_id = std::to_string(::geteuid());
-  record.time_ms = std::max(changed->time_ms, static_cast<std::int64_t>(now.count()));
-  record.event = event;
+  AuditRecord record = record_of_owner(::geteuid(), event, std::move(parameters));
+  record.time_ms = std::max(turn->last_change_ms, static_cast<std::int64_t>(now.count()));
   record.region = region_name;
-  record.user_agent = "kmsfs";
-  record.request_parameters = std::move(parameters);
   const AuditLines lines = audit_lines(record, turn->position);
   KMSFS_TRY(audit.append(lines.text, lines.last));
   return audit.sync();

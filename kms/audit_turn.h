@@ -25,6 +25,8 @@ Result<LastChange> last_change_of(const Transaction& transaction);
 struct AuditTurn {
   std::unique_ptr<WriteTransaction> transaction;
   ChainPosition position;
+  std::uint64_t last_change = 0;  // as in LastChange
+  std::int64_t last_change_ms = 0;
 };
 Result<AuditTurn> take_audit_turn(Store& store, AuditLog& audit);
 

@@ -263,16 +263,14 @@ Result<std::uint64_t> Engine::last_change(const Transaction& transaction) const 
 Result<AuditTurn> Engine::take_turn() {
   auto turn = take_audit_turn(*store_, *audit_);
   if (!turn) return internal_failure(std::move(turn).error());
-  if (auto seen = last_change(*turn->transaction); !seen) return std::move(seen).error();
+  if (turn->last_change != 0) see(turn->last_change_ms);
   return turn;
 }
 
 Result<bool> Engine::record_use(const AuditRecord& record, std::uint64_t last_change) {
   auto turn = take_turn();
   if (!turn) return std::move(turn).error();
-  auto current = this->last_change(*turn->transaction);
-  if (!current) return std::move(current).error();
-  if (*current != last_change) return false;
+  if (turn->last_change != last_change) return false;
   const AuditLines lines = audit_lines(record, turn->position);
   if (auto appended = audit_->append(lines.text, lines.last); !appended) {
     return internal_failure(std::move(appended).error());

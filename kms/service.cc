@@ -33,9 +33,7 @@ Administration& Service::administration() { return *administration_; }
 Result<void> Service::backup(const std::string& directory, uid_t by) {
   std::string parameters;
   JsonWriter(parameters).begin().text("directory", directory).end();
-  KMSFS_TRY(administration_->change(
-      "BackupStore", "kms.amazonaws.com", std::move(parameters),
-      [](WriteTransaction&, AuditRecord&) { return Result<void>(); }, by));
+  KMSFS_TRY(administration_->tell("BackupStore", std::move(parameters), by));
   auto copied = copy_store(engine_->directory(), directory, engine_->logger());
   if (!copied) return std::move(copied).error();
   return {};
