@@ -13,23 +13,22 @@ constexpr std::size_t kCopySize = 256 * 1024;
 
 }  // namespace
 
-HandleId FileSystem::State::add_handle(const NodePtr& node, std::unique_ptr<DirectoryStream> stream) {
+HandleId FileSystem::State::add_handle(const NodePtr& node) {
   nodes.hold(node);
-  auto handle = std::make_shared<OpenHandle>(OpenHandle{node, std::move(stream)});
   std::lock_guard lock(handles_mutex);
-  handles.emplace(next_handle, std::move(handle));
+  handles.emplace(next_handle, node);
   return next_handle++;
 }
 
-Result<std::shared_ptr<OpenHandle>> FileSystem::State::handle(HandleId id) const {
+Result<NodePtr> FileSystem::State::handle(HandleId id) const {
   std::shared_lock lock(handles_mutex);
   const auto found = handles.find(id);
   if (found == handles.end()) return errno_error(EBADF);
   return found->second;
 }
 
-std::shared_ptr<OpenHandle> FileSystem::State::take_handle(HandleId id) {
-  std::shared_ptr<OpenHandle> taken;
+NodePtr FileSystem::State::take_handle(HandleId id) {
+  NodePtr taken;
   {
     std::lock_guard lock(handles_mutex);
     const auto found = handles.find(id);
@@ -37,7 +36,7 @@ std::shared_ptr<OpenHandle> FileSystem::State::take_handle(HandleId id) {
     taken = std::move(found->second);
     handles.erase(found);
   }
-  nodes.release(taken->node);
+  nodes.release(taken);
   return taken;
 }
 
@@ -46,8 +45,8 @@ std::vector<NodePtr> FileSystem::State::open_files() const {
   std::vector<NodePtr> open;
   {
     std::shared_lock lock(handles_mutex);
-    for (const auto& [id, handle] : handles) {
-      if (handle->stream == nullptr) open.push_back(handle->node);
+    for (const auto& [id, node] : handles) {
+      if (!node->is(S_IFDIR)) open.push_back(node);
     }
   }
   std::sort(open.begin(), open.end());
@@ -109,7 +108,7 @@ Result<HandleId> FileSystem::open(NodeId id, int flags, const Caller* unprivileg
       return std::move(done).error();
     }
   }
-  return s.add_handle(*node, nullptr);
+  return s.add_handle(*node);
 }
 
 Result<std::size_t> FileSystem::read(NodeId id, HandleId, std::uint64_t offset, ByteSpan out) {
@@ -140,14 +139,15 @@ Result<void> FileSystem::write(NodeId id, HandleId, std::uint64_t offset, ByteVi
 Result<void> FileSystem::flush(NodeId id, HandleId handle) {
   auto open = state_->handle(handle);
   if (!open) return std::move(open).error();
-  if ((*open)->node->id != id) return errno_error(EBADF);
+  if ((*open)->id != id) return errno_error(EBADF);
   return {};
 }
 
 void FileSystem::release(NodeId, HandleId id) {
-  const auto handle = state_->take_handle(id);
-  if (handle != nullptr) state_->program_locks.drop_handle(handle->node->id, id);
-  if (handle != nullptr && handle->stream == nullptr) state_->content_of(handle->node).close();
+  const NodePtr node = state_->take_handle(id);
+  if (node == nullptr) return;
+  state_->program_locks.drop_handle(node->id, id);
+  if (!node->is(S_IFDIR)) state_->content_of(node).close();
 }
 
 Result<void> FileSystem::sync(NodeId id, HandleId, bool data_only) {

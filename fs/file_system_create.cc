@@ -96,7 +96,7 @@ Result<Created> FileSystem::State::create_new(const Parent& in, const StoredName
   node->no_capability = !options.shared;
   node->opened = true;
   content_of(node).adopt(std::move(made->file), std::move(made->key));
-  return Created{entry(node, made->backing), add_handle(node, nullptr)};
+  return Created{entry(node, made->backing), add_handle(node)};
 }
 
 Result<Created> FileSystem::create_unnamed(NodeId parent_id, mode_t mode, int flags, const Caller& caller) {
@@ -114,7 +114,7 @@ Result<Created> FileSystem::create_unnamed(NodeId parent_id, mode_t mode, int fl
   const NodePtr node = s.nodes.add_unnamed(made->backing, std::move(*path));
   node->opened = true;
   s.content_of(node).adopt(std::move(made->file), std::move(made->key));
-  return Created{s.entry(node, made->backing), s.add_handle(node, nullptr)};
+  return Created{s.entry(node, made->backing), s.add_handle(node)};
 }
 
 Result<Entry> FileSystem::make_node(NodeId parent, std::string_view name, mode_t mode, dev_t device,

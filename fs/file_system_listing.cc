@@ -32,7 +32,7 @@ Result<HandleId> FileSystem::open_directory(NodeId id) {
   State& s = *state_;
   auto parent = s.parent(id);
   if (!parent) return std::move(parent).error();
-  return s.add_handle(parent->node, std::make_unique<DirectoryStream>());
+  return s.add_handle(parent->node);
 }
 
 void FileSystem::release_directory(NodeId, HandleId handle) { state_->take_handle(handle); }
@@ -136,9 +136,9 @@ Result<void> FileSystem::read_directory(NodeId id, HandleId handle_id, std::uint
   auto parent = s.parent(id);
   if (!parent) return std::move(parent).error();
   if (handle_id != kNoHandle) {
-    auto handle = s.handle(handle_id);
-    if (!handle) return std::move(handle).error();
-    if ((*handle)->stream == nullptr || (*handle)->node != parent->node) return errno_error(EBADF);
+    auto opened = s.handle(handle_id);
+    if (!opened) return std::move(opened).error();
+    if (*opened != parent->node) return errno_error(EBADF);
   }
   auto listing = s.listing(*parent, offset);
   if (!listing) return std::move(listing).error();

@@ -27,14 +27,6 @@ namespace kmsfs {
 
 inline Error errno_error(int number) { return Error::from_errno(number); }
 
-// Tells that a handle is of a directory. What was read of it is kept with its node.
-struct DirectoryStream {};
-
-struct OpenHandle {
-  NodePtr node;
-  std::unique_ptr<DirectoryStream> stream;  // of directories
-};
-
 // Several directories, locked alone in the order of their ids.
 class EntryLocks {
  public:
@@ -65,9 +57,9 @@ struct FileSystem::State {
   Result<Parent> parent(NodeId id);
   Result<NodePtr> regular(NodeId id) const;
   Inode& content_of(const NodePtr& node);
-  Result<std::shared_ptr<OpenHandle>> handle(HandleId id) const;
-  HandleId add_handle(const NodePtr& node, std::unique_ptr<DirectoryStream> stream);
-  std::shared_ptr<OpenHandle> take_handle(HandleId id);
+  Result<NodePtr> handle(HandleId id) const;
+  HandleId add_handle(const NodePtr& node);
+  NodePtr take_handle(HandleId id);
   std::vector<NodePtr> open_files() const;
   void give_content(const NodePtr& node, ByteSpan room, const std::function<void(ByteView)>& give);
 
@@ -217,8 +209,8 @@ struct FileSystem::State {
   const std::uint64_t listing_seed = new_listing_seed();
 
   mutable std::shared_mutex handles_mutex;
-  std::unordered_map<HandleId, std::shared_ptr<OpenHandle>> handles;  // guarded by handles_mutex
-  HandleId next_handle = 1;                                           // guarded by handles_mutex
+  std::unordered_map<HandleId, NodePtr> handles;  // guarded by handles_mutex
+  HandleId next_handle = 1;                       // guarded by handles_mutex
 
   // By node id: the first opening of a file. Before the inode's lock.
   std::array<std::mutex, 64> first_opening_locks;

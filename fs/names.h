@@ -33,8 +33,7 @@ struct StoredName {
 // An entry whose name is in a side link.
 bool is_long_entry(std::string_view entry);
 std::string side_link_of(std::string_view long_entry);
-// .kmsfs, .kmsfs-dir, side links: no entries of users, never shown and never looked
-// up.
+// .kmsfs, .kmsfs-dir, side links: no entries of users, never shown and never looked up.
 bool is_internal_entry(std::string_view entry);
 
 class NameCipher {

@@ -75,8 +75,7 @@ class Volume {
                                    std::string_view side_target) const;
   static bool is_long(std::string_view entry);
   static std::string side_link_of(std::string_view long_entry);
-  // .kmsfs, .kmsfs-dir and side links: no entries of users, never shown and never
-  // looked up.
+  // .kmsfs, .kmsfs-dir and side links: no entries of users, never shown and never looked up.
   static bool is_internal(std::string_view entry);
 
   // Directory ids: the target of .kmsfs-dir.
