@@ -123,18 +123,7 @@ void DeviceTransport::begin_wait() {
   if (++waiting_ == running_) changed_.notify_all();
 }
 
-std::stop_token DeviceTransport::Seat::interruption() {
-  const fuse_in_header& request = *current_request().header;
-  return transport.connection_.interrupts.of(request.unique, static_cast<pid_t>(request.pid));
-}
-
-bool DeviceTransport::Seat::signalled() {
-  static_cast<void>(interruption());
-  return transport.connection_.interrupts.signalled(current_request().header->unique);
-}
-
 void DeviceTransport::end_wait() {
-  connection_.interrupts.end(current_request().header->unique);
   std::lock_guard lock(mutex_);
   --waiting_;
 }

@@ -43,22 +43,15 @@ class DeviceTransport final : public FuseTransport {
 
  private:
   // A worker and the thread that drives it; the thread can end and another take its place.
-  struct Seat final : Waiting {
+  struct Seat final : RequestWaiting {
     Seat(DeviceTransport& of, std::unique_ptr<FuseWorker> its_worker)
-        : transport(of), worker(std::move(its_worker)) {}
-    void begin() override {
-      if (depth++ == 0) transport.begin_wait();
-    }
-    void end() override {
-      if (--depth == 0) transport.end_wait();
-    }
-    std::stop_token interruption() override;
-    bool signalled() override;
+        : RequestWaiting(of.connection_.interrupts), transport(of), worker(std::move(its_worker)) {}
+    void wait_begins() override { transport.begin_wait(); }
+    void wait_has_ended() override { transport.end_wait(); }
 
     DeviceTransport& transport;
     const std::unique_ptr<FuseWorker> worker;
     std::thread thread;
-    int depth = 0;         // of waits, of the thread's own
     bool running = false;  // under mutex_
   };
 

@@ -17,6 +17,26 @@ thread_local FuseHandler* handler_of_thread = nullptr;  // while it handles a re
 
 }  // namespace
 
+void RequestWaiting::begin() {
+  if (depth_++ == 0) wait_begins();
+}
+
+void RequestWaiting::end() {
+  if (--depth_ != 0) return;
+  interrupts_.end(current_request().header->unique);
+  wait_has_ended();
+}
+
+std::stop_token RequestWaiting::interruption() {
+  const fuse_in_header& request = *current_request().header;
+  return interrupts_.of(request.unique, static_cast<pid_t>(request.pid));
+}
+
+bool RequestWaiting::signalled() {
+  static_cast<void>(interruption());
+  return interrupts_.signalled(current_request().header->unique);
+}
+
 Result<FuseBuffer> FuseBuffer::make(std::size_t size) {
   constexpr int kKind = MAP_PRIVATE | MAP_ANONYMOUS | MAP_NORESERVE;
   void* memory = ::mmap(nullptr, size, PROT_READ | PROT_WRITE, kKind, -1, 0);

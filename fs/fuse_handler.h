@@ -6,6 +6,7 @@
 
 #include <sys/uio.h>
 
+#include "core/waiting.h"
 #include "fs/fuse_figures.h"
 #include "fs/fuse_init.h"
 #include "fs/fuse_interrupts.h"
@@ -25,6 +26,25 @@ struct FuseConnection {
   const Logger logger;
   std::uint64_t negotiated = 0;
   FuseInterrupts interrupts;
+};
+
+// A thread of a transport that waits for something slow while it handles a request: what ends the wait is an
+// interruption of that request. Threads: the one that waits.
+class RequestWaiting : public Waiting {
+ public:
+  explicit RequestWaiting(FuseInterrupts& interrupts) : interrupts_(interrupts) {}
+  void begin() final;
+  void end() final;
+  std::stop_token interruption() override;
+  bool signalled() final;
+
+ private:
+  // Of waits that nest, the outermost begins and has ended.
+  virtual void wait_begins() = 0;
+  virtual void wait_has_ended() {}
+
+  FuseInterrupts& interrupts_;
+  int depth_ = 0;
 };
 
 // A transport's own memory: page aligned, left out of core files (plain text passes through).

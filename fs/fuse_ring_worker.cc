@@ -23,7 +23,8 @@ std::size_t size_of(ByteView request) {
 
 }  // namespace
 
-RingWorker::RingWorker(FuseConnection& connection) : FuseHandler(connection) {}
+RingWorker::RingWorker(FuseConnection& connection)
+    : FuseHandler(connection), RequestWaiting(connection.interrupts) {}
 
 void RingWorker::begin_thread(std::optional<std::uint16_t> queue) {
   // Writing out for the kernel must not wait for memory that the kernel frees by writing out through us.
@@ -74,29 +75,14 @@ ssize_t RingWorker::send(iovec* parts, int count) {
   return size;
 }
 
-void RingWorker::begin() {
-  ++depth_;
-  waited_ = true;
-}
-
-void RingWorker::end() {
-  if (--depth_ == 0) connection_.interrupts.end(current_request().header->unique);
-}
-
 // The kernel forgets to tell of a signal that came after it gave the request to an entry and before the
 // entry's thread took it. That signal is still pending.
 std::stop_token RingWorker::interruption() {
+  std::stop_token token = RequestWaiting::interruption();
   const fuse_in_header& request = *current_request().header;
-  const auto thread = static_cast<pid_t>(request.pid);
-  std::stop_token token = connection_.interrupts.of(request.unique, thread);
-  if (!std::exchange(looked_for_signals_, true) && signal_came(thread))
+  if (!std::exchange(looked_for_signals_, true) && signal_came(static_cast<pid_t>(request.pid)))
     connection_.interrupts.interrupt(request.unique);
   return token;
-}
-
-bool RingWorker::signalled() {
-  static_cast<void>(interruption());
-  return connection_.interrupts.signalled(current_request().header->unique);
 }
 
 }  // namespace kmsfs

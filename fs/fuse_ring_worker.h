@@ -7,13 +7,12 @@
 
 #include <sched.h>
 
-#include "core/waiting.h"
 #include "fs/fuse_handler.h"
 #include "fs/fuse_ring_entry.h"
 
 namespace kmsfs {
 
-class RingWorker final : public FuseHandler, public Waiting {
+class RingWorker final : public FuseHandler, public RequestWaiting {
  public:
   explicit RingWorker(FuseConnection& connection);
 
@@ -24,12 +23,10 @@ class RingWorker final : public FuseHandler, public Waiting {
   // Did the last request wait for something slow?
   bool waited() const { return waited_; }
 
-  void begin() override;
-  void end() override;
   std::stop_token interruption() override;
-  bool signalled() override;
 
  private:
+  void wait_begins() override { waited_ = true; }
   ssize_t send(iovec* parts, int count) override;
   void go_where_work_is(ByteView request);
   void keep_to_processor(bool keep);
@@ -39,7 +36,6 @@ class RingWorker final : public FuseHandler, public Waiting {
   std::optional<std::uint16_t> queue_;
   bool replied_ = false, waited_ = false, looked_for_signals_ = false, kept_ = false;
   unsigned small_ones_ = 0;  // requests since the last large one
-  int depth_ = 0;            // of waits
 };
 
 }  // namespace kmsfs
