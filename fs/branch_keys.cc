@@ -11,9 +11,6 @@ namespace kmsfs {
 namespace {
 constexpr BranchKeys::Subtree kShared = 0;  // of all subtrees beyond kMostSubtrees
 
-bool is_outage(const Error& error) {
-  return error.kind == Kind::kUnavailable || error.kind == Kind::kThrottled;
-}
 bool is_interruption(const Error& error) { return error.system_errno == EINTR; }
 }  // namespace
 
@@ -106,7 +103,7 @@ Result<BranchKeys::BranchPtr> BranchKeys::settle(Place& place, Result<BranchPtr>
     return made;
   }
   if (is_interruption(made.error())) return made;  // that says nothing of the KMS
-  if (place.branch != nullptr && is_outage(made.error()) && place.branch->handle.check()) {
+  if (place.branch != nullptr && is_outage(made.error().kind) && place.branch->handle.check()) {
     place.until = now + kAskAgain;
     place.files = 0;
     return place.branch;

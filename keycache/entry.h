@@ -32,7 +32,6 @@ struct EntryIdHash {
 inline bool is_refusal(Kind kind) {
   return kind == Kind::kDenied || kind == Kind::kDisabled || kind == Kind::kKeyGone;
 }
-inline bool is_outage(Kind kind) { return kind == Kind::kUnavailable || kind == Kind::kThrottled; }
 
 // All that an entry is for, in one piece of memory, with the length before each part so that no two requests
 // look the same. The id is its HMAC; what the KMS is asked with is read out of it.

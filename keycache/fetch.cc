@@ -7,7 +7,6 @@
 namespace kmsfs {
 
 using keycache::Flight;
-using keycache::is_outage;
 using keycache::is_refusal;
 
 namespace {

@@ -9,7 +9,6 @@
 namespace kmsfs {
 
 using keycache::Index;
-using keycache::is_outage;
 using keycache::is_refusal;
 
 namespace {

@@ -17,6 +17,9 @@
 
 namespace kmsfs {
 
+// The KMS could not be asked, or not now: that says nothing of permission.
+inline bool is_outage(Kind kind) { return kind == Kind::kUnavailable || kind == Kind::kThrottled; }
+
 struct WrappedDataKey {
   Bytes blob;           // at most 6144 bytes, opaque
   std::string key_arn;  // the master key that wrapped it
