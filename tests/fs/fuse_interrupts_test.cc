@@ -8,6 +8,8 @@
 #include <cstdio>
 #include <functional>
 
+#include "tests/support/eventually.h"
+
 namespace kmsfs {
 namespace {
 
@@ -70,23 +72,22 @@ TEST(FuseInterrupts, AThreadThatNobodyKnowsHasEnded) {
   EXPECT_FALSE(wants_to_end(::getpid()));
 }
 
-bool eventually(const std::function<bool()>& condition) {
-  for (int i = 0; i < 4000 && !condition(); ++i) std::this_thread::sleep_for(std::chrono::milliseconds(5));
-  return condition();
+bool comes_true(const std::function<bool()>& condition) {
+  return testing::eventually(condition, std::chrono::seconds(20));
 }
 
 TEST(FuseInterrupts, AnInterruptionThatIsReadBeforeItsRequestWaitsCounts) {
   FuseInterrupts interrupts;
   interrupts.interrupt(7);
   const auto token = interrupts.of(7, 0);
-  EXPECT_TRUE(eventually([&] { return token.stop_requested(); }));
+  EXPECT_TRUE(comes_true([&] { return token.stop_requested(); }));
 }
 
 TEST(FuseInterrupts, AnInterruptionOfOneRequestEndsNoOther) {
   FuseInterrupts interrupts;
   const auto one = interrupts.of(1, 0), other = interrupts.of(2, 0);
   interrupts.interrupt(1);
-  EXPECT_TRUE(eventually([&] { return one.stop_requested(); }));
+  EXPECT_TRUE(comes_true([&] { return one.stop_requested(); }));
   EXPECT_FALSE(other.stop_requested());
   interrupts.end(1);
   interrupts.end(2);
@@ -99,7 +100,7 @@ TEST(FuseInterrupts, AProgramThatGoesOnIsNotInterrupted) {
   const auto gone = interrupts.of(2, 0);
   interrupts.interrupt(2);
   // Both were looked at when this one is.
-  EXPECT_TRUE(eventually([&] { return gone.stop_requested(); }));
+  EXPECT_TRUE(comes_true([&] { return gone.stop_requested(); }));
   EXPECT_FALSE(goes_on.stop_requested());
 }
 

@@ -16,6 +16,7 @@
 
 #include "core/unique_fd.h"
 #include "tests/support/crypto_environment.h"
+#include "tests/support/eventually.h"
 #include "tests/support/mounted_volume.h"
 
 namespace kmsfs::testing {
@@ -23,12 +24,8 @@ namespace {
 
 constexpr int kPatience = 45000;  // milliseconds; a limit, not an expectation
 
-bool eventually(const std::function<bool()>& condition) {
-  for (int i = 0; i < kPatience / 5; ++i) {
-    if (condition()) return true;
-    ::usleep(5000);
-  }
-  return condition();
+bool comes_true(const std::function<bool()>& condition) {
+  return eventually(condition, std::chrono::milliseconds(kPatience));
 }
 
 // A program of its own. Killed when the test is done with it.
@@ -53,7 +50,7 @@ class Program {
     return status_.has_value();
   }
   bool ended() {
-    return eventually([this] { return has_ended(); });
+    return comes_true([this] { return has_ended(); });
   }
   int exit_code() const { return status_ && WIFEXITED(*status_) ? WEXITSTATUS(*status_) : -1; }
 
@@ -136,7 +133,7 @@ class FarKms : public ::testing::Test {
   }
   // That many questions have come since hold(), and wait.
   bool wait_for_questions(std::uint64_t count) const {
-    return eventually([&] { return asked() >= asked_before_ + count; });
+    return comes_true([&] { return asked() >= asked_before_ + count; });
   }
   std::uint64_t asked() const { return volume_->server().counters().all(); }
   std::function<int()> opening(const std::string& name, int flags = O_RDONLY) const {
@@ -221,7 +218,7 @@ TEST_F(FarKms, ATimerDoesNotMakeAnOpenFail) {
     ::setitimer(ITIMER_REAL, &soon, nullptr);
     return opening("closed")();
   });
-  ASSERT_TRUE(eventually([this] { return volume_->requests("interrupt") != 0; }));
+  ASSERT_TRUE(comes_true([this] { return volume_->requests("interrupt") != 0; }));
   // All who got a signal are looked at together: when this one goes, the timer was looked at as well.
   Program other(opening("other"));
   ASSERT_TRUE(wait_for_questions(2));
@@ -244,7 +241,7 @@ TEST_F(FarKms, AProgramThatATimerRangForAndThatIsKilledLaterGoes) {
   });
   ASSERT_TRUE(wait_for_questions(1));
   program.kill(SIGALRM);
-  ASSERT_TRUE(eventually([this] { return volume_->requests("interrupt") != 0; }));
+  ASSERT_TRUE(comes_true([this] { return volume_->requests("interrupt") != 0; }));
   program.kill(SIGKILL);  // of which the kernel tells nobody
   EXPECT_TRUE(program.ended());
 }
@@ -255,7 +252,7 @@ TEST_F(FarKms, WhoIsKilledTakesNobodysKeyAlong) {
   Program killed(opening("closed"));
   ASSERT_TRUE(wait_for_questions(1));
   Program stays(opening("closed"));
-  ASSERT_TRUE(eventually([this] { return volume_->keys().figures().shared_flights != 0; }));
+  ASSERT_TRUE(comes_true([this] { return volume_->keys().figures().shared_flights != 0; }));
   killed.kill(SIGKILL);
   ASSERT_TRUE(killed.ended());
   EXPECT_FALSE(stays.has_ended());
@@ -282,7 +279,7 @@ TEST_F(FarKms, AThousandWaitingProgramsHoldNobodyUpWhoReadsAnOpenFile) {
   const auto opens_before = volume_->requests("open");
   volume_->server().hold_answers();
   Crowd crowd(volume_->path("d"), kPrograms);
-  EXPECT_TRUE(eventually([&] { return volume_->requests("open") - opens_before >= kPrograms; }))
+  EXPECT_TRUE(comes_true([&] { return volume_->requests("open") - opens_before >= kPrograms; }))
       << volume_->requests("open") - opens_before << " of them wait";
   std::array<char, 4096> text{};
   const auto reads_before = volume_->requests("read");

@@ -11,6 +11,7 @@
 #include "tests/mount/owner_of_kms.h"
 #include "tests/mount/withdrawal_load.h"
 #include "tests/support/crypto_environment.h"
+#include "tests/support/eventually.h"
 
 namespace kmsfs::testing {
 namespace {
@@ -20,14 +21,7 @@ using Role = WithdrawalLoad::Role;
 
 constexpr auto kPatience = std::chrono::seconds(30);  // of a slow machine; what it took is printed
 
-bool comes_true(const std::function<bool()>& condition) {
-  const auto end = std::chrono::steady_clock::now() + kPatience;
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > end) return false;
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  }
-  return true;
-}
+bool comes_true(const std::function<bool()>& condition) { return eventually(condition, kPatience); }
 
 // Hours ahead: what was signed for an hour is over for whoever reads the store after it.
 class ClockAhead final : public Clock {

@@ -11,6 +11,7 @@
 #include "tests/mount/command_mount.h"
 #include "tests/mount/owner_of_kms.h"
 #include "tests/support/crypto_environment.h"
+#include "tests/support/eventually.h"
 #include "tests/support/mounted_volume.h"
 
 namespace kmsfs::testing {
@@ -19,14 +20,7 @@ namespace {
 // The bound of these mounts: keys live two seconds, and are looked at once a second. Slow machines get more.
 constexpr auto kPatience = std::chrono::seconds(25);
 
-bool comes_true(const std::function<bool()>& condition) {
-  const auto end = std::chrono::steady_clock::now() + kPatience;
-  while (!condition()) {
-    if (std::chrono::steady_clock::now() > end) return false;
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
-  }
-  return true;
-}
+bool comes_true(const std::function<bool()>& condition) { return eventually(condition, kPatience); }
 
 // 0, or the errno with which the call failed.
 int error_of(ssize_t result) { return result < 0 ? errno : 0; }

@@ -19,6 +19,7 @@
 #include "kms/service.h"
 #include "tests/kms/server/http_client.h"
 #include "tests/support/crypto_environment.h"
+#include "tests/support/eventually.h"
 #include "tests/support/shell.h"
 #include "tests/support/temporary_directory.h"
 
@@ -26,16 +27,6 @@ namespace kmsfs::testing {
 
 using Arguments = std::vector<std::string>;
 using nlohmann::json;
-
-// Tries until it holds; false after a long while.
-template <typename Condition>
-bool eventually(const Condition& holds) {
-  for (int i = 0; i < 3000; ++i) {
-    if (holds()) return true;
-    std::this_thread::sleep_for(std::chrono::milliseconds(10));
-  }
-  return false;
-}
 
 inline std::string content_of(const std::string& path) {
   std::ifstream in(path, std::ios::binary);
