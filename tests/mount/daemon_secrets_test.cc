@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <sys/resource.h>
 
+#include <algorithm>
 #include <filesystem>
 #include <map>
 #include <set>
@@ -51,11 +52,14 @@ class Scan {
   void look_at_memory(pid_t process) {
     const UniqueFd memory(
         ::open(("/proc/" + std::to_string(process) + "/mem").c_str(), O_RDONLY | O_CLOEXEC));
-    ASSERT_TRUE(memory);
+    const UniqueFd pages(
+        ::open(("/proc/" + std::to_string(process) + "/pagemap").c_str(), O_RDONLY | O_CLOEXEC));
+    ASSERT_TRUE(memory && pages);
     for (const Mapping& mapping : mappings(std::to_string(process))) {
       if (mapping.is_locked_memory() || mapping.permissions[0] != 'r') continue;
       for (std::uintptr_t at = mapping.begin; at < mapping.end; at += kStep) {
         const std::size_t size = std::min<std::size_t>(window_.size(), mapping.end - at);
+        if (mapping.name.empty() && !is_touched(pages.get(), at, size)) continue;
         const ssize_t got = ::pread(memory.get(), window_.data(), size, static_cast<off_t>(at));
         if (got <= 0) break;
         scanned_ += static_cast<std::uint64_t>(got);
@@ -74,6 +78,17 @@ class Scan {
   std::uint64_t scanned() const { return scanned_; }
 
  private:
+  // Of anonymous memory: is any page of it there, or swapped out? The others hold nothing, and the buffers
+  // for requests that may come are a gibibyte and a half of such.
+  static bool is_touched(int pagemap, std::uintptr_t at, std::size_t size) {
+    constexpr std::uint64_t kThereOrSwapped = std::uint64_t{3} << 62;
+    std::vector<std::uint64_t> pages((size + kPageSize - 1) / kPageSize);
+    const std::size_t bytes = pages.size() * sizeof(std::uint64_t);
+    const auto from = static_cast<off_t>(at / kPageSize * sizeof(std::uint64_t));
+    if (::pread(pagemap, pages.data(), bytes, from) != static_cast<ssize_t>(bytes)) return true;
+    return std::ranges::any_of(pages, [](std::uint64_t page) { return (page & kThereOrSwapped) != 0; });
+  }
+
   static constexpr std::size_t kStep = std::size_t{1} << 20, kOverlap = 256;
   const std::map<std::string, Needle>& needles_;
   std::array<std::vector<const std::pair<const std::string, Needle>*>, 256> starts_;
