@@ -121,11 +121,11 @@ std::optional<bool> stable_pages(dev_t device) {
   return std::nullopt;
 }
 
-// A mount that begins at this moment waits longer than we hold the lock.
+// By a mount alone, or by those that share it. One that begins at this moment waits longer than we hold it.
 bool is_locked(int backing) {
   const std::string path = std::string(kVolumeDirectory) + "/" + kVolumeFile;
   const UniqueFd file(::openat(backing, path.c_str(), O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK));
-  return file && ::flock(file.get(), LOCK_SH | LOCK_NB) != 0 && errno == EWOULDBLOCK;
+  return file && ::flock(file.get(), LOCK_EX | LOCK_NB) != 0 && errno == EWOULDBLOCK;
 }
 
 }  // namespace

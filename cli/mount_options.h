@@ -1,10 +1,9 @@
 // What `kmsfs mount` is asked to do, from its flags and from the comma-separated words of -o.
 //
-// fstab and mount(8) speak in -o alone, so every flag has a word: kms=, kms_user=, passphrase_file=,
-// profile=,
-// insecure_http, backend=, key_age=, probe_interval=, outage_grace=, ro, noguard. A word that nobody knows is
-// an error that names it. A secret is an error too, and is not repeated: options are world-readable. Threads:
-// plain values.
+// fstab and mount(8) speak in -o alone, so every flag has a word: kms=, kms_user=, profile=,
+// insecure_http, passphrase_file=, backend=, key_age=, probe_interval=, outage_grace=, ro, noguard. A word
+// that nobody knows is an error that names it. A secret is an error too, and is not repeated: options are
+// world-readable. Threads: plain values.
 #pragma once
 
 #include <chrono>

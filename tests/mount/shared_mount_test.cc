@@ -93,6 +93,8 @@ TEST_F(Shared, AMountThatDoesNotShareIsKeptOutAndKeepsOthersOut) {
     mkdir c
     if kmsfs_of a mount $BACKING_A c 2> said; then exit 1; fi
     grep -q 'mounted already' said
+    kmsfs_of a doctor $BACKING_A > said || true
+    grep -q '^ok *mounted *on /' said
     kmsfs_of a umount a; kmsfs_of b umount b
     kmsfs_of a mount $BACKING_A c
     if mount_of b 2> said; then exit 1; fi
