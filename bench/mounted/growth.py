@@ -8,7 +8,8 @@ import pathlib
 import time
 
 from mounts import Place
-from processes import Failed, in_child, in_parallel
+from processes import in_child, in_parallel
+from small_files import create_each, read_each
 
 FILES_IN_DIRECTORY = 1000
 SAMPLE = 2000  # of the files that are read, opened or looked at: all of the million would say the same
@@ -21,18 +22,11 @@ def _path(top, number):
 
 
 def _create(top, numbers):
-    for number in numbers:
-        file = os.open(_path(top, number), os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o644)
-        os.write(file, CONTENT)
-        os.close(file)
+    create_each((_path(top, number) for number in numbers), CONTENT)
 
 
 def _read(top, numbers):
-    for number in numbers:
-        file = os.open(_path(top, number), os.O_RDONLY)
-        if os.read(file, 4096) != CONTENT:
-            raise Failed(f"{_path(top, number)} reads wrong")
-        os.close(file)
+    read_each((_path(top, number) for number in numbers), CONTENT)
 
 
 def _make_directories(top, first, last):

@@ -29,20 +29,28 @@ def make_directories(place):
         os.mkdir(f"{_tree(place)}/d{number}")
 
 
-def _create(tree, numbers):
-    for number in numbers:
-        file = os.open(_path(tree, number), os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o644)
-        os.write(file, CONTENT)
+def create_each(paths, content):
+    for path in paths:
+        file = os.open(path, os.O_CREAT | os.O_WRONLY | os.O_EXCL, 0o644)
+        os.write(file, content)
         os.close(file)
+
+
+def read_each(paths, content):
+    for path in paths:
+        file = os.open(path, os.O_RDONLY)
+        found = os.read(file, 8192)
+        os.close(file)
+        if found != content:
+            raise Failed(f"{path} reads wrong")
+
+
+def _create(tree, numbers):
+    create_each((_path(tree, number) for number in numbers), CONTENT)
 
 
 def _read(tree, numbers):
-    for number in numbers:
-        file = os.open(_path(tree, number), os.O_RDONLY)
-        content = os.read(file, 8192)
-        os.close(file)
-        if content != CONTENT:
-            raise Failed(f"{_path(tree, number)} reads wrong")
+    read_each((_path(tree, number) for number in numbers), CONTENT)
 
 
 def _stat(tree):
