@@ -51,6 +51,8 @@ Result<std::unique_ptr<FuseRing>> FuseRing::make(FuseConnection& connection, int
     ring->queues_.push_back(std::move(*entries));
   }
   ring->workers_.resize(queues);
+  // With more processors there is always another idle one.
+  ring->may_look_ = queues == 2;
   ring->kicks_.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!ring->kicks_) return Error::from_errno(errno, "an eventfd");
   return ring;
@@ -121,7 +123,8 @@ void FuseRing::serve(Seat& seat, RingEntry& entry, Holding holding) {
     seat.worker.serve(entry);
     return give_to_dispatcher(entry);
   }
-  if (holding == Holding::kNothing && (!(*ring)->add(entry) || next_request(**ring, entry) != Next::kRequest))
+  if (holding == Holding::kNothing &&
+      (!(*ring)->add(entry) || next_request(seat, **ring, entry) != Next::kRequest))
     return;
   do {
     seat.worker.serve(entry);
@@ -129,20 +132,32 @@ void FuseRing::serve(Seat& seat, RingEntry& entry, Holding holding) {
       entry.trim();
       return give_to_dispatcher(entry);
     }
-  } while ((*ring)->commit(entry) && next_request(**ring, entry) == Next::kRequest);
+  } while ((*ring)->commit(entry) && next_request(seat, **ring, entry) == Next::kRequest);
 }
 
-FuseRing::Next FuseRing::next_request(Uring& ring, const RingEntry& entry) {
+FuseRing::Next FuseRing::next_request(Seat& seat, Uring& ring, const RingEntry& entry) {
   std::optional<int> came;
-  while (!came) {
-    const bool stopping = stopping_;
-    const auto waited = stopping ? ring.submit() : ring.submit_and_wait();
+  const auto take_back = [&] {
     ring.take_back([&](RingEntry* back, int error_number) {
       if (back == &entry) came = error_number;
     });
+    return came.has_value();
+  };
+  BusyWait& wait = seat.busy_wait;
+  auto now = BusyWait::Clock::now();
+  bool look = wait.begin(now) && may_look_ && seat.worker.keeps_to_processor();
+  while (look && ring.submit() && !take_back()) {
+    look = wait.go_on(now);
+    now = BusyWait::Clock::now();
+  }
+  while (!came) {
+    const bool stopping = stopping_;
+    const auto waited = stopping ? ring.submit() : ring.submit_and_wait();
+    take_back();
     if (!waited) connection_.logger->error("{}", waited.error().text);
     if (!waited || stopping) return Next::kEnd;
   }
+  wait.end(BusyWait::Clock::now());
   if (*came != 0 && !is_end(*came))
     connection_.logger->error("a request over io_uring: {}", ::strerrordesc_np(*came));
   return *came == 0 ? Next::kRequest : Next::kEnd;

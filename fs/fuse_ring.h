@@ -21,6 +21,7 @@
 #include <thread>
 
 #include "core/unique_fd.h"
+#include "fs/busy_wait.h"
 #include "fs/fuse_ring_worker.h"
 #include "fs/uring.h"
 
@@ -53,6 +54,7 @@ class FuseRing {
   struct Seat {
     explicit Seat(FuseConnection& connection) : worker(connection) {}
     RingWorker worker;
+    BusyWait busy_wait;
     std::thread thread;
     // Under mutex_, or the thread's own while it runs.
     std::uint16_t queue = 0;
@@ -68,7 +70,7 @@ class FuseRing {
   Seat& free_seat();                                                   // under mutex_
   void work(Seat& seat, RingEntry& entry, Holding holding);
   void serve(Seat& seat, RingEntry& entry, Holding holding);
-  Next next_request(Uring& ring, const RingEntry& entry);
+  Next next_request(Seat& seat, Uring& ring, const RingEntry& entry);
   bool retire(Seat& seat);
   void give_to_dispatcher(RingEntry& entry);
   void do_without(const Error& reason);
@@ -82,8 +84,9 @@ class FuseRing {
 
   // Constant after make().
   FuseConnection& connection_;
-  const int device_;      // the session's
-  const unsigned usual_;  // workers per queue
+  const int device_;       // the session's
+  const unsigned usual_;   // workers per queue
+  bool may_look_ = false;  // for requests, before they come
   std::vector<std::unique_ptr<RingEntries>> queues_;
   UniqueFd kicks_;  // an eventfd
 

@@ -22,6 +22,8 @@ class RingWorker final : public FuseHandler, public RequestWaiting {
   void serve(RingEntry& entry);
   // Did the last request wait for something slow?
   bool waited() const { return waited_; }
+  // Or did it go to where there is time?
+  bool keeps_to_processor() const { return kept_; }
 
   std::stop_token interruption() override;
 
