@@ -78,7 +78,7 @@ void reply_attributes(fuse_req_t request, const Result<struct stat>& attributes)
 
 }  // namespace front
 
-Result<Session> FuseFront::make_session(bool debug) {
+Result<Session> FuseFront::make_session(const MountOptions& options) {
   fuse_lowlevel_ops operations{};
   operations.init = front::init;
   front::add_entry_operations(operations);
@@ -86,10 +86,11 @@ Result<Session> FuseFront::make_session(bool debug) {
   front::add_lock_operations(operations);
   front::add_directory_operations(operations);
   front::add_attribute_operations(operations);
+  if (options.extended_attributes) front::add_xattr_operations(operations);
 
   std::string name = "kmsfs", debug_option = "-odebug";
   std::array<char*, 3> words{name.data(), debug_option.data(), nullptr};
-  fuse_args arguments = FUSE_ARGS_INIT(debug ? 2 : 1, words.data());
+  fuse_args arguments = FUSE_ARGS_INIT(options.debug ? 2 : 1, words.data());
   Session session(fuse_session_new(&arguments, &operations, sizeof operations, this));
   fuse_opt_free_args(&arguments);
   if (!session) return error(Kind::kInternal, "libfuse makes no session");

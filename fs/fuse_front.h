@@ -11,6 +11,7 @@
 
 #include "fs/file_system.h"
 #include "fs/fuse_transport.h"
+#include "fs/mount_point.h"
 
 namespace kmsfs {
 
@@ -23,7 +24,7 @@ class FuseFront final : public UnknownRequests {
   FuseFront& operator=(const FuseFront&) = delete;
 
   // A libfuse session whose requests come here. The front must outlive it.
-  Result<Session> make_session(bool debug);
+  Result<Session> make_session(const MountOptions& options);
 
   // O_TMPFILE, statx, copy_file_range of more than 4 GiB.
   RawAnswer answer(const FuseRequest& request) override;

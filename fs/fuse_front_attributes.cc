@@ -78,6 +78,9 @@ void add_attribute_operations(fuse_lowlevel_ops& operations) {
   operations.getattr = getattr;
   operations.setattr = setattr;
   operations.statfs = statfs;
+}
+
+void add_xattr_operations(fuse_lowlevel_ops& operations) {
   operations.setxattr = setxattr;
   operations.getxattr = getxattr;
   operations.listxattr = listxattr;

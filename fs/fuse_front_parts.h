@@ -16,6 +16,8 @@ void add_file_operations(fuse_lowlevel_ops& operations);
 void add_lock_operations(fuse_lowlevel_ops& operations);
 void add_directory_operations(fuse_lowlevel_ops& operations);
 void add_attribute_operations(fuse_lowlevel_ops& operations);
+// Without these the kernel hears ENOSYS once and answers EOPNOTSUPP itself from then on.
+void add_xattr_operations(fuse_lowlevel_ops& operations);
 
 inline FuseFront& front_of(fuse_req_t request) {
   return *static_cast<FuseFront*>(fuse_req_userdata(request));

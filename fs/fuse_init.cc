@@ -40,14 +40,18 @@ constexpr auto kNames = std::to_array<std::pair<std::uint64_t, const char*>>({
 
 std::uint64_t chosen_flags(const fuse_init_in& offered, const InitChoices& choices) {
   std::uint64_t wanted =
+      // Not FUSE_READDIRPLUS_AUTO: it asks for names alone once a program has not looked at the first ones,
+      // and find, du, rm and git, which look at them after they have read all, then make a LOOKUP of each.
       FUSE_ASYNC_READ | FUSE_ATOMIC_O_TRUNC | FUSE_BIG_WRITES | FUSE_DONT_MASK | FUSE_DO_READDIRPLUS |
-      FUSE_READDIRPLUS_AUTO | FUSE_ASYNC_DIO | FUSE_PARALLEL_DIROPS | FUSE_POSIX_ACL | FUSE_MAX_PAGES |
+      FUSE_ASYNC_DIO | FUSE_PARALLEL_DIROPS | FUSE_MAX_PAGES |
       // We clear set-id bits and capabilities ourselves; otherwise every write(2) costs a GETXATTR.
       FUSE_HANDLE_KILLPRIV_V2 | FUSE_SETXATTR_EXT | wire::kCreateSupplementaryGroup | FUSE_HAS_EXPIRE_ONLY |
       // A node id means nothing once it is forgotten, so a file handle could not be resolved.
       wire::kNoExportSupport;
+  if (choices.access_lists) wanted |= FUSE_POSIX_ACL;
   if (choices.shared) {
-    wanted |= FUSE_AUTO_INVAL_DATA | FUSE_POSIX_LOCKS | FUSE_FLOCK_LOCKS | wire::kDirectIoAllowMmap;
+    wanted |= FUSE_READDIRPLUS_AUTO | FUSE_AUTO_INVAL_DATA | FUSE_POSIX_LOCKS | FUSE_FLOCK_LOCKS |
+              wire::kDirectIoAllowMmap;
   } else {
     // Nobody else changes the volume, so pages are dropped when we say so, not when a time stamp looks new.
     wanted |= FUSE_EXPLICIT_INVAL_DATA | FUSE_CACHE_SYMLINKS;

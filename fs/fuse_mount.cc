@@ -57,7 +57,7 @@ struct Mounted::State {
 };
 
 Result<void> Mounted::State::mount(FileSystem& file_system, const MountOptions& options) {
-  auto session = front.make_session(options.debug);
+  auto session = front.make_session(options);
   if (!session) return std::move(session).error();
   auto there = MountPoint::mount(options);
   if (!there) return std::move(there).error();
@@ -66,6 +66,7 @@ Result<void> Mounted::State::mount(FileSystem& file_system, const MountOptions& 
   InitChoices choices;
   choices.writeback = options.writeback && !options.shared;
   choices.shared = options.shared;
+  choices.access_lists = options.extended_attributes;
   // Over io_uring the kernel tells nothing of signals, and a program that waits for a lock could not be
   // killed.
   const bool only_device = options.shared && options.transport == TransportChoice::kAutomatic;

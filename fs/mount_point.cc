@@ -38,6 +38,8 @@ constexpr FlagOption kFlagOptions[] = {
     {"diratime", &MountOptions::nodiratime, false},
     {"sync", &MountOptions::synchronous, true},
     {"async", &MountOptions::synchronous, false},
+    {"noxattr", &MountOptions::extended_attributes, false},
+    {"xattr", &MountOptions::extended_attributes, true},
     {"allow_other", &MountOptions::allow_other, true},
     {"shared", &MountOptions::shared, true},
     {"debug", &MountOptions::debug, true},

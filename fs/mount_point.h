@@ -30,6 +30,7 @@ struct MountOptions {
   bool noatime = false;
   bool nodiratime = false;
   bool synchronous = false;
+  bool extended_attributes = true;  // and access lists
   unsigned workers = 4;
   TransportChoice transport = TransportChoice::kAutomatic;
   bool writeback = true;  // the kernel caches writes; only for a volume that nobody else changes

@@ -41,6 +41,7 @@ def _kmsfs(name, program, init=(), options=(), mount=()):
 VARIANTS = {
     "device": {"options": ["transport=device"]},
     "ring": {"options": ["transport=ring"]},
+    "noxattr": {"options": ["noxattr"]},
     "shared": {"mount": ["--shared"]},
     "branch": {"init": ["--mode", "branch"]},
     "openssl": {"mount": ["--backend", "openssl"]},

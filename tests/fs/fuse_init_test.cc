@@ -46,6 +46,20 @@ TEST(FuseInit, AsksForLocksAndForgetsWhatMayHaveChangedOnASharedVolume) {
   EXPECT_EQ(chosen & (FUSE_WRITEBACK_CACHE | FUSE_EXPLICIT_INVAL_DATA | FUSE_CACHE_SYMLINKS), 0U);
 }
 
+TEST(FuseInit, AsksForAttributesWithNamesUnlessTheyWouldBeStaleAtOnce) {
+  InitChoices choices;
+  EXPECT_EQ(chosen_flags(offer(kEverything), choices) & FUSE_READDIRPLUS_AUTO, 0U);
+  choices.shared = true;
+  EXPECT_NE(chosen_flags(offer(kEverything), choices) & FUSE_READDIRPLUS_AUTO, 0U);
+}
+
+TEST(FuseInit, ChecksAccessListsOnlyIfChosen) {
+  InitChoices choices;
+  EXPECT_NE(chosen_flags(offer(kEverything), choices) & FUSE_POSIX_ACL, 0U);
+  choices.access_lists = false;
+  EXPECT_EQ(chosen_flags(offer(kEverything), choices) & FUSE_POSIX_ACL, 0U);
+}
+
 TEST(FuseInit, CachesWritesOnlyIfChosen) {
   InitChoices choices;
   EXPECT_NE(chosen_flags(offer(kEverything), choices) & FUSE_WRITEBACK_CACHE, 0U);

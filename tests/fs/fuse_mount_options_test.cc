@@ -22,9 +22,11 @@ TEST(MountOptions, TakeTheWordsOfMount8) {
 
 TEST(MountOptions, TheLastWordCounts) {
   MountOptions options;
-  for (const char* word : {"ro", "rw", "exec", "noexec"}) ASSERT_TRUE(options.take(word).ok());
+  for (const char* word : {"ro", "rw", "exec", "noexec", "xattr", "noxattr"})
+    ASSERT_TRUE(options.take(word).ok());
   EXPECT_FALSE(options.read_only);
   EXPECT_TRUE(options.noexec);
+  EXPECT_FALSE(options.extended_attributes);
 }
 
 TEST(MountOptions, IgnoreWhatIsForOthers) {

@@ -1,5 +1,6 @@
 // How often the kernel asks for what programs do with small files and directories.
 #include <fcntl.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #include "tests/support/crypto_environment.h"
@@ -70,6 +71,39 @@ TEST_F(FewRequests, RemovingAFileTakesThree) {
   const auto before = all(volume);
   ASSERT_EQ(::unlink(volume.path("second").c_str()), 0);
   EXPECT_LE(all(volume) - before, 3U) << "unlink, the time of the change, the attributes of the directory";
+}
+
+TEST_F(FewRequests, WhoLooksAtEntriesAfterReadingThemAllAsksForNone) {
+  MountedVolume volume;
+  constexpr int kFiles = 1500;  // more than one request's worth
+  for (int i = 0; i < kFiles; ++i) volume.write("file" + std::to_string(i), "x");
+  volume.remount();
+  std::vector<std::string> paths;
+  for (const auto& entry : std::filesystem::directory_iterator(volume.path())) paths.push_back(entry.path());
+  ASSERT_EQ(paths.size(), static_cast<std::size_t>(kFiles));
+  for (const auto& path : paths) EXPECT_EQ(std::filesystem::file_size(path), 1U);
+  EXPECT_EQ(volume.requests("lookup"), 0U);
+}
+
+TEST_F(FewRequests, WithoutExtendedAttributesTheKernelAsksForThemOnce) {
+  MountOptions options;
+  options.extended_attributes = false;
+  MountedVolume volume(options);
+  for (const char* name : {"a", "b", "c"}) volume.write(name, "x");  // for security.capability
+  char value[16];
+  for (const char* name : {"a", "b", "c"}) {
+    for (const char* attribute : {"user.one", "security.selinux"}) {
+      EXPECT_EQ(::getxattr(volume.path(name).c_str(), attribute, value, sizeof value), -1);
+      EXPECT_EQ(errno, EOPNOTSUPP) << attribute;
+    }
+    EXPECT_EQ(::getxattr(volume.path(name).c_str(), "system.posix_acl_access", value, sizeof value), -1);
+    EXPECT_EQ(errno, ENODATA);
+    EXPECT_EQ(::setxattr(volume.path(name).c_str(), "user.one", "1", 1, 0), -1);
+    EXPECT_EQ(errno, EOPNOTSUPP);
+  }
+  EXPECT_LE(volume.requests("getxattr"), 1U);
+  EXPECT_LE(volume.requests("setxattr"), 1U);
+  EXPECT_EQ(volume.read("a"), "x");
 }
 
 TEST_F(FewRequests, FilesComeAndGoWhileADirectoryIsListedByManyRequests) {
