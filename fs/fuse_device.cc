@@ -13,6 +13,7 @@ namespace kmsfs {
 namespace {
 
 constexpr auto kWakeAgain = std::chrono::milliseconds(5);  // a signal just before read(2) is lost
+constexpr auto kGather = std::chrono::milliseconds(1);
 // All workers must have waited for so long before there are more: a KMS in the process answers much sooner.
 constexpr auto kPatience = std::chrono::milliseconds(10);
 
@@ -107,6 +108,8 @@ void DeviceTransport::serve(Seat& seat) {
   Waiting::of_this_thread() = &seat;
   for (;;) {
     const bool connected = static_cast<bool>(seat.worker->serve_one());
+    // The kernel gathers what it forgets until it is asked, instead of waking us for each.
+    if (connected && only_rest_ && seat.worker->forgot()) std::this_thread::sleep_for(kGather);
     if (connected && needed()) continue;
     std::lock_guard lock(mutex_);
     if (connected && needed()) continue;

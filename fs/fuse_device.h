@@ -40,6 +40,8 @@ class DeviceTransport final : public FuseTransport {
   int descriptor() const { return device_; }
   // After start(): as many usual workers from here on, if there were fewer.
   Result<void> have_workers(unsigned usual);
+  // After start(): programs' requests come another way from here on. What is left can wait for a moment.
+  void serve_the_rest() { only_rest_ = true; }
 
  private:
   // A worker and the thread that drives it; the thread can end and another take its place.
@@ -79,6 +81,7 @@ class DeviceTransport final : public FuseTransport {
   std::atomic<std::size_t> running_{0};
   std::atomic<std::size_t> waiting_{0};  // of those that run
   std::atomic<bool> stopping_{false};
+  std::atomic<bool> only_rest_{false};
   std::thread caretaker_;
 };
 

@@ -66,6 +66,7 @@ Result<void> RingTransport::start() {
   if ((device_->connection().negotiated & wire::kOverIoUring) == 0)
     return do_without(error(Kind::kUnsupported, "the kernel does not offer FUSE over io_uring"));
   auto started = ring_->start();
+  if (started) device_->serve_the_rest();
   if (started || started.error().kind != Kind::kUnsupported) return started;
   return do_without(started.error());
 }
