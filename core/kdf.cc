@@ -1,5 +1,6 @@
-// The one-shot SHA-256 of OpenSSL's older interface: it keeps its state where we put it and allocates
-// nothing, which the EVP interface cannot promise.
+// SHA-256 by OpenSSL's older interface: it keeps its state where we put it, allocates nothing and looks
+// nothing up. The EVP interface does all three for each message, and so does the one-shot SHA256() since
+// OpenSSL 3.
 #define OPENSSL_SUPPRESS_DEPRECATED
 #include "core/kdf.h"
 
@@ -19,13 +20,21 @@ constexpr std::size_t kHash = 32;
 
 unsigned char* raw(std::byte* bytes) { return reinterpret_cast<unsigned char*>(bytes); }
 
+void hash(ByteView data, unsigned char* out) {
+  SHA256_CTX state;
+  SHA256_Init(&state);
+  if (!data.empty()) SHA256_Update(&state, data.data(), data.size());
+  SHA256_Final(out, &state);
+  OPENSSL_cleanse(&state, sizeof state);
+}
+
 // HMAC-SHA256 (RFC 2104) as a running sum; wiped when it dies.
 class Hmac {
  public:
   explicit Hmac(ByteView key) {
     std::array<std::byte, kBlock> pad{};
     if (key.size() > kBlock) {
-      SHA256(reinterpret_cast<const unsigned char*>(key.data()), key.size(), raw(pad.data()));
+      hash(key, raw(pad.data()));
     } else if (!key.empty()) {
       std::memcpy(pad.data(), key.data(), key.size());
     }
@@ -68,7 +77,7 @@ struct WipedHash {
 
 Sha256 sha256(ByteView data) {
   Sha256 out{};
-  SHA256(reinterpret_cast<const unsigned char*>(data.data()), data.size(), raw(out.data()));
+  hash(data, raw(out.data()));
   return out;
 }
 
