@@ -77,6 +77,37 @@ TEST_F(NewFileKeysTest, NothingIsAskedForAheadOfAKmsThatAnswersAtOnce) {
   EXPECT_EQ(asked(), 100u);
 }
 
+TEST_F(NewFileKeysTest, AKmsInTheProcessIsAskedForSomeTogetherWhileFilesFollowEachOther) {
+  kms_.set_near();
+  clock_.stop();  // all in one moment
+  ASSERT_TRUE(new_keys_->take().ok());
+  EXPECT_EQ(asked(), 1u);  // a file by itself
+  std::set<FileId> ids;
+  for (std::size_t i = 0; i < NewFileKeys::kTogether; ++i) {
+    auto key = new_keys_->take();
+    ASSERT_TRUE(key.ok());
+    EXPECT_TRUE(ids.insert(key->id).second) << "a key that serves two files";
+    EXPECT_EQ(asked(), 1 + NewFileKeys::kTogether);
+  }
+  clock_.advance(std::chrono::seconds(1));
+  ASSERT_TRUE(new_keys_->take().ok());
+  EXPECT_EQ(asked(), 2 + NewFileKeys::kTogether);
+}
+
+TEST_F(NewFileKeysTest, FromAKmsInTheProcessKeysAreNotKeptForLongAndNoneIsGivenOutAfterRevocation) {
+  kms_.set_near();
+  clock_.stop();
+  for (int i = 0; i < 2; ++i) ASSERT_TRUE(new_keys_->take().ok());
+  new_keys_->maintain();
+  ASSERT_TRUE(new_keys_->take().ok());
+  EXPECT_EQ(asked(), 1 + 2 * NewFileKeys::kTogether) << "what nobody came for within a second is gone";
+  server_.disable(key_);
+  keys_->revoke(key_, error(Kind::kDisabled, "disabled"));
+  auto key = new_keys_->take();
+  ASSERT_FALSE(key.ok());
+  EXPECT_EQ(key.error().kind, Kind::kDisabled);
+}
+
 TEST_F(NewFileKeysTest, FarFromTheKmsHundredFilesDoNotWaitForHundredAnswers) {
   server_.set_delay(std::chrono::milliseconds(20));
   const BootTime began = clock_.boot_time();

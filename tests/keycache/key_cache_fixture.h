@@ -21,8 +21,7 @@ class WatchedKms final : public Kms {
   explicit WatchedKms(FakeKms& kms) : kms_(kms) {}
 
   std::string endpoint() const override { return kms_.endpoint(); }
-  bool is_near() const override { return near_; }
-  void set_near() { near_ = true; }
+  bool is_near() const override { return kms_.is_near(); }
   Result<std::string> principal() override { return kms_.principal(); }
   Result<KeyDescription> describe_key(const std::string& key) override { return kms_.describe_key(key); }
   Result<GeneratedDataKey> generate_data_key(const std::string& key,
@@ -57,7 +56,6 @@ class WatchedKms final : public Kms {
     slots_.with([&](auto& slots) { slots.push_back(key.reveal().data()); });
   }
   FakeKms& kms_;
-  bool near_ = false;  // before the cache is made
   Guarded<std::vector<const std::byte*>> slots_;
 };
 

@@ -22,7 +22,7 @@ class CountedWaits final : public Waiting {
 using KeyCacheNear = KeyCacheTest;
 
 TEST_F(KeyCacheNear, WhoAsksAnEmbeddedKmsDoesNotHandItsWorkOver) {
-  watched_.set_near();
+  alice_.set_near();
   start();
   const WrappedFile f = file(key_);
   std::atomic<int> waits{0};

@@ -194,6 +194,8 @@ class FakeKms final : public Kms {
   const std::string& name() const { return principal_; }
 
   std::string endpoint() const override { return server_.endpoint(); }
+  bool is_near() const override { return near_; }
+  void set_near() { near_ = true; }
   Result<std::string> principal() override {
     std::lock_guard lock(mutex_);
     return principal_;
@@ -306,6 +308,7 @@ class FakeKms final : public Kms {
   }
 
   FakeKmsServer& server_;
+  std::atomic<bool> near_{false};
   std::mutex mutex_;
   std::string principal_;
 };
