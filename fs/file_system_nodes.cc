@@ -189,6 +189,24 @@ Result<struct stat> FileSystem::get_attributes(NodeId id) {
   return s.shown(*attributes);
 }
 
+// All but the size. The attributes afterwards.
+Result<struct stat> FileSystem::State::apply(const AttributeChange& change, int fd) const {
+  // The owner first: a change of owner clears the set-id bits that the new mode may hold.
+  if (change.uid || change.gid) {
+    KMSFS_TRY(disk.change_owner(fd, change.uid.value_or(static_cast<uid_t>(-1)),
+                                change.gid.value_or(static_cast<gid_t>(-1))));
+  }
+  if (change.mode) KMSFS_TRY(disk.change_mode(fd, *change.mode & 07777));
+  if (change.access_time || change.modification_time) {
+    const timespec times[2] = {change.access_time.value_or(omitted()),
+                               change.modification_time.value_or(omitted())};
+    KMSFS_TRY(disk.change_times(fd, times));
+  }
+  auto attributes = disk.stat(fd);
+  if (!attributes) return attributes;
+  return shown(*attributes);
+}
+
 Result<struct stat> FileSystem::set_attributes(NodeId id, const AttributeChange& change,
                                                const Caller& caller) {
   State& s = *state_;
@@ -199,23 +217,13 @@ Result<struct stat> FileSystem::set_attributes(NodeId id, const AttributeChange&
     if (!(*node)->is(S_IFREG)) return errno_error((*node)->is(S_IFDIR) ? EISDIR : EINVAL);
     KMSFS_TRY(s.observed(s.truncate(*node, *change.size, change.kill_privileges ? &caller : nullptr)));
   }
+  const auto apply = [&](int fd) { return s.apply(change, fd); };
+  if ((*node)->is(S_IFREG)) {
+    if (auto applied = s.content_of(*node).if_open(apply)) return std::move(*applied);
+  }
   auto path = s.path_descriptor(*node);
   if (!path) return std::move(path).error();
-  const int fd = (*path)->get();
-  // The owner first: a change of owner clears the set-id bits that the new mode may hold.
-  if (change.uid || change.gid) {
-    KMSFS_TRY(s.disk.change_owner(fd, change.uid.value_or(static_cast<uid_t>(-1)),
-                                  change.gid.value_or(static_cast<gid_t>(-1))));
-  }
-  if (change.mode) KMSFS_TRY(s.disk.change_mode(fd, *change.mode & 07777));
-  if (change.access_time || change.modification_time) {
-    const timespec times[2] = {change.access_time.value_or(omitted()),
-                               change.modification_time.value_or(omitted())};
-    KMSFS_TRY(s.disk.change_times(fd, times));
-  }
-  auto attributes = s.disk.stat(fd);
-  if (!attributes) return attributes;
-  return s.shown(*attributes);
+  return apply((*path)->get());
 }
 
 Result<std::string> FileSystem::read_link(NodeId id) {

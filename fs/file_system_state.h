@@ -79,6 +79,7 @@ struct FileSystem::State {
                              int flags) const;
 
   struct stat shown(const struct stat& backing) const;
+  Result<struct stat> apply(const AttributeChange& change, int fd) const;
   Entry entry(const NodePtr& node, const struct stat& backing) const { return {node->id, shown(backing)}; }
 
   // Names.

@@ -85,6 +85,13 @@ class Inode {
   auto change(Use&& use, bool from_page_cache = false) -> std::invoke_result_t<Use, EncryptedFile&>;
   Result<void> sync(bool data_only);
 
+  // What `use(int fd)` says of the backing file, whose name does not matter; nothing if it is not open.
+  template <typename Use>
+  auto if_open(Use&& use) const -> std::optional<std::invoke_result_t<Use, int>> {
+    std::shared_lock lock(mutex_);
+    if (!file_) return std::nullopt;
+    return use(file_->fd());
+  }
   // The open file once more, though its name may be gone or another's. ESTALE if it is not open.
   Result<UniqueFd> reopen(int flags) const;
   // The file id that the header names, without its key: for what hangs on the file id.
