@@ -20,6 +20,7 @@ namespace {
 class Mounted {
  public:
   Mounted() {
+    kms_.set_near();  // as the embedded KMS is
     std::string pattern = (std::filesystem::temp_directory_path() / "kmsfs-bench-XXXXXX").string();
     path_ = ::mkdtemp(pattern.data());
     UniqueFd backing = open_backing();
