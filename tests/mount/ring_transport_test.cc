@@ -54,6 +54,13 @@ std::size_t resident_kib() {
   return 0;
 }
 
+// Of this process, which the transport is part of.
+std::chrono::nanoseconds processor_time() {
+  timespec now{};
+  ::clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &now);
+  return std::chrono::seconds(now.tv_sec) + std::chrono::nanoseconds(now.tv_nsec);
+}
+
 TEST_F(RingTransport, SaysWhatItIs) {
   OneFileSession session(4, TransportChoice::kAutomatic);
   EXPECT_TRUE(session.transport->name() == "io_uring" || session.transport->name().starts_with("/dev/fuse"));
@@ -198,6 +205,15 @@ TEST_F(RingTransport, KeepsNoMoreMemoryThanRequestsWereUnderWay) {
   for (auto& program : programs) program.join();
   // A mebibyte for each, and a little for its worker; not the address space of all entries.
   EXPECT_LT(resident_kib(), before + (kPrograms + 8) * 1024);
+}
+
+// Workers look for their next request for a moment (fs/busy_wait.h), and no longer.
+TEST_F(RingTransport, TakesNoProcessorTimeAtRest) {
+  OneFileSession session(4, TransportChoice::kRing);
+  for (int i = 0; i < 2000; ++i) ::access((session.directory() + "/quick" + std::to_string(i)).c_str(), F_OK);
+  const auto before = processor_time();
+  std::this_thread::sleep_for(std::chrono::milliseconds(500));
+  EXPECT_LT(processor_time() - before, std::chrono::milliseconds(100));
 }
 
 TEST_F(RingTransport, FreesItsProgramsWhenItsProcessIsKilled) {
