@@ -2,6 +2,7 @@
 
 #include <gtest/gtest.h>
 
+#include <atomic>
 #include <optional>
 #include <set>
 
@@ -17,15 +18,15 @@ using testing::FakeKmsServer;
 // Time goes on as it does, and further where a test says so.
 class HastyClock final : public Clock {
  public:
-  BootTime boot_time() const override { return stopped_.value_or(system_.boot_time()) + ahead_; }
-  WallTime wall_time() const override { return system_.wall_time() + ahead_; }
-  void stop() { stopped_ = system_.boot_time(); }
-  void advance(std::chrono::seconds time) { ahead_ += time; }
+  BootTime boot_time() const override { return stopped_.value_or(system_.boot_time()) + ahead_.load(); }
+  WallTime wall_time() const override { return system_.wall_time() + ahead_.load(); }
+  void stop() { stopped_ = system_.boot_time(); }  // before threads
+  void advance(std::chrono::seconds time) { ahead_ = ahead_.load() + time; }
 
  private:
   SystemClock system_;
   std::optional<BootTime> stopped_;
-  std::chrono::nanoseconds ahead_{0};
+  std::atomic<std::chrono::nanoseconds> ahead_{std::chrono::nanoseconds(0)};
 };
 
 class NewFileKeysTest : public ::testing::Test {
