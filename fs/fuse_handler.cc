@@ -72,9 +72,9 @@ void FuseHandler::handle(std::byte* at, std::size_t size, ByteSpan reply_buffer)
 }
 
 void FuseHandler::dispatch(std::byte* at, std::size_t size) {
-  const std::uint32_t opcode = reinterpret_cast<const fuse_in_header*>(at)->opcode;  // NOLINT
-  counters.count_request(opcode);
-  if (opcode == FUSE_SETXATTR && (connection_.negotiated & FUSE_SETXATTR_EXT) != 0) {
+  opcode_ = reinterpret_cast<const fuse_in_header*>(at)->opcode;  // NOLINT
+  counters.count_request(opcode_);
+  if (opcode_ == FUSE_SETXATTR && (connection_.negotiated & FUSE_SETXATTR_EXT) != 0) {
     const std::size_t less = narrow_setxattr(at, size);
     at += less;
     size -= less;
@@ -84,9 +84,9 @@ void FuseHandler::dispatch(std::byte* at, std::size_t size) {
   request_.tells_groups = (connection_.negotiated & wire::kCreateSupplementaryGroup) != 0;
   set_current_request(&request_);
   // Asks for no reply. libfuse would keep it, and send it again on a descriptor that it does not know.
-  if (const auto* in = request_.as<fuse_interrupt_in>(); opcode == FUSE_INTERRUPT && in != nullptr)
+  if (const auto* in = request_.as<fuse_interrupt_in>(); opcode_ == FUSE_INTERRUPT && in != nullptr)
     return connection_.interrupts.interrupt(in->unique);
-  if (opcode > kLastKnownToLibfuse) return answer_unknown();
+  if (opcode_ > kLastKnownToLibfuse) return answer_unknown();
   fuse_buf buffer{};
   buffer.mem = at;
   buffer.size = size;

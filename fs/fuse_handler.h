@@ -79,6 +79,8 @@ class FuseHandler {
   // The request of `size` bytes at `at`, which may be moved a little towards its end. The reply is sent when
   // this returns, if the request wants one.
   void handle(std::byte* at, std::size_t size, ByteSpan reply_buffer);
+  // Of the last request that was handled.
+  std::uint32_t last_opcode() const { return opcode_; }
 
   FuseConnection& connection_;
 
@@ -92,6 +94,7 @@ class FuseHandler {
   void amend_init_reply(iovec& body) const;
 
   FuseRequest request_;
+  std::uint32_t opcode_ = 0;
 };
 
 }  // namespace kmsfs

@@ -63,8 +63,6 @@ Result<void> FuseWorker::serve_one() {
   }
   const auto size = static_cast<std::size_t>(got);
   if (size < sizeof(fuse_in_header)) return error(Kind::kCorrupt, "a request shorter than its header");
-  const std::uint32_t opcode = reinterpret_cast<const fuse_in_header*>(start)->opcode;  // NOLINT
-  forgot_ = opcode == FUSE_FORGET || opcode == FUSE_BATCH_FORGET;
   handle(start, size, reply_memory_.span());
   return {};
 }

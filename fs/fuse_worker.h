@@ -19,7 +19,7 @@ class FuseWorker final : public FuseHandler {
   // Reads one request and has it handled. kUnavailable: the connection has ended.
   Result<void> serve_one();
   // Did the last request only tell what the kernel does not remember any more?
-  bool forgot() const { return forgot_; }
+  bool forgot() const { return last_opcode() == FUSE_FORGET || last_opcode() == FUSE_BATCH_FORGET; }
   void give_back_buffers() const;
   void close() { device_.reset(); }
 
@@ -29,7 +29,6 @@ class FuseWorker final : public FuseHandler {
 
   UniqueFd device_;
   const FuseBuffer request_memory_, reply_memory_;
-  bool forgot_ = false;
 };
 
 }  // namespace kmsfs

@@ -28,9 +28,9 @@ void NewFileKeys::stop() {
 }
 
 Result<NewFileKeys::Key> NewFileKeys::take() {
-  if (keys_.kms_is_near()) return take_near();
   for (;;) {
     if (auto kept = take_kept()) return std::move(*kept);
+    if (keys_.kms_is_near()) return ask_near();
     const BootTime began = clock_.boot_time();
     auto key = take_next();
     if (!key) return key;
@@ -43,8 +43,7 @@ Result<NewFileKeys::Key> NewFileKeys::take() {
 }
 
 // Some together, while files follow each other: each costs half as much as one by itself.
-Result<NewFileKeys::Key> NewFileKeys::take_near() {
-  if (auto kept = take_kept()) return std::move(*kept);
+Result<NewFileKeys::Key> NewFileKeys::ask_near() {
   auto key = ask();
   if (!key || for_ != For::kFiles || !soon_again()) return key;
   for (std::size_t i = 1; i < kTogether; ++i) {

@@ -64,10 +64,10 @@ class NewFileKeys {
   };
 
   Result<Key> ask();
+  Result<Key> ask_near();
+  bool soon_again();
   std::optional<Key> take_kept();
   Result<Key> take_next();
-  Result<Key> take_near();
-  bool soon_again();
   bool find_askers(std::size_t count);  // under mutex_
   void want_more();                     // under mutex_
   void ask_ahead();

@@ -406,8 +406,6 @@ int give_up(const std::string& why) {
 // The parent leaves as soon as the child has mounted, with its status.
 int serve(const char* source, const char* mountpoint, std::string_view option, int announce) {
   ::umask(0);
-  const rlimit descriptors{1 << 20, 1 << 20};  // one for each node that the kernel knows; root may
-  ::setrlimit(RLIMIT_NOFILE, &descriptors);
 
   Files files;
   files.root.path.reset(::open(source, O_PATH | O_DIRECTORY | O_CLOEXEC));
