@@ -20,6 +20,7 @@
 #include "cli/mount_table.h"
 #include "core/unique_fd.h"
 #include "fs/disk.h"
+#include "fs/leader_followers.h"
 
 namespace kmsfs::cli {
 
@@ -150,6 +151,7 @@ HostFacts look_at_host(std::optional<Error> not_secured) {
   facts.helper = find_helper();
   facts.user_allow_other = has_line("/etc/fuse.conf", "user_allow_other");
   facts.uring = first_line("/sys/module/fuse/parameters/enable_uring");
+  facts.device_is_quicker = LeaderFollowers::is_for_this_machine();
   facts.not_secured = std::move(not_secured);
   facts.dumpable = ::prctl(PR_GET_DUMPABLE) != 0;
   rlimit limit{};

@@ -139,6 +139,8 @@ Finding judge_refusal(std::string what, const std::string& key, const Error& err
 Finding judge_uring(const HostFacts& facts) {
   if (facts.uring.empty())
     return ok("io_uring", "this kernel has none for FUSE; requests come over /dev/fuse");
+  if (facts.device_is_quicker)
+    return ok("io_uring", "with two processors /dev/fuse is the quicker one, and is taken");
   if (facts.uring == "Y") return ok("io_uring", "the kernel's fuse.enable_uring is on");
   Finding off = ok("io_uring", "the kernel's fuse.enable_uring is off; requests come over /dev/fuse");
   off.advice = "write Y into /sys/module/fuse/parameters/enable_uring, or boot with fuse.enable_uring=1";

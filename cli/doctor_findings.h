@@ -36,7 +36,8 @@ struct HostFacts {
   int fuse_errno = 0;     // of opening /dev/fuse
   Helper helper = Helper::kUsable;
   bool user_allow_other = false;
-  std::string uring;  // the kernel's fuse.enable_uring, Y or N; empty: it has none
+  std::string uring;               // the kernel's fuse.enable_uring, Y or N; empty: it has none
+  bool device_is_quicker = false;  // than io_uring, on this machine
   std::optional<Error> not_secured;
   LockedMemory::Mode memory_mode = LockedMemory::Mode::kSecret;
   std::uint64_t memory = 0;              // bytes that keys may take

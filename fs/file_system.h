@@ -87,6 +87,7 @@ class FileSystem {
     bool read_only = false;
     bool as_caller = false;  // a root mount: create as the caller (uid, gid, supplementary groups)
     bool shared = false;     // other mounts change the volume meanwhile: docs/SHARING.md
+    bool selinux = false;    // this machine labels files; otherwise programs need not ask each for a label
     bool recover = false;  // the last mount on this host ended without unmounting: repair what that explains
     timespec recover_since{};  // ... in files whose backing change time is not older than this
     // Descriptors of directories kept for reuse; 0: a quarter of RLIMIT_NOFILE.

@@ -11,6 +11,7 @@ namespace {
 constexpr std::string_view kUser = "user.";
 constexpr std::string_view kAccessAcl = "system.posix_acl_access";
 constexpr std::string_view kCapability = "security.capability";
+constexpr std::string_view kLabel = "security.selinux";
 constexpr std::string_view kDefaultAcl = "system.posix_acl_default";
 constexpr std::size_t kMaxXattrName = 255;    // XATTR_NAME_MAX
 constexpr std::size_t kMaxValue = 64 * 1024;  // XATTR_SIZE_MAX
@@ -95,9 +96,11 @@ Result<Bytes> FileSystem::get_xattr(NodeId id, const std::string& name) {
   State& s = *state_;
   auto node = s.find(id);
   if (!node) return std::move(node).error();
-  // The kernel asks for security.capability and ACLs of every file it meets.
   KMSFS_TRY(check_name(name));
-  if ((*node)->no_xattrs) return errno_error(ENODATA);
+  // The kernel asks for security.capability and ACLs of every file it meets. `ls -l` asks for labels until it
+  // hears that there are none in this file system.
+  const bool asks_for_none = name == kLabel && !s.options.selinux;
+  if ((*node)->no_xattrs) return errno_error(asks_for_none ? EOPNOTSUPP : ENODATA);
   if ((*node)->no_capability && name == kCapability) return errno_error(ENODATA);
   if (way_of(name) == Way::kEncrypt && !(*node)->is(S_IFREG) && !(*node)->is(S_IFDIR))
     return errno_error(ENODATA);
@@ -105,8 +108,9 @@ Result<Bytes> FileSystem::get_xattr(NodeId id, const std::string& name) {
   if (!stored) return std::move(stored).error();
   auto value = s.disk.get_xattr(stored->path->get(), stored->name);
   if (!value) {
-    if (value.error().system_errno == ENODATA) s.learn_xattrs(**node, stored->path->get());
-    return value;
+    if (value.error().system_errno != ENODATA) return value;
+    s.learn_xattrs(**node, stored->path->get());
+    return errno_error(asks_for_none ? EOPNOTSUPP : ENODATA);
   }
   if (!stored->owner) return value;
   return s.observed(s.volume.open_xattr_value(*stored->owner, name, *value));

@@ -36,6 +36,12 @@ Result<std::unique_ptr<DeviceTransport>> DeviceTransport::make(UniqueFd device, 
   std::unique_ptr<DeviceTransport> transport(
       new DeviceTransport(std::move(session), unknown, workers, choices, std::move(logger)));
   transport->most_ = most_workers(transport->usual_);
+  if (LeaderFollowers::is_for_this_machine()) {
+    auto turns = LeaderFollowers::make();
+    if (!turns) return std::move(turns).error();
+    transport->turns_ = std::move(*turns);
+    transport->take_turns_ = workers != 0;
+  }
   for (std::size_t i = 0; i < transport->usual_; ++i) {
     auto worker = FuseWorker::make(transport->connection_, device.get());
     if (!worker) return std::move(worker).error();
@@ -60,8 +66,9 @@ DeviceTransport::~DeviceTransport() {
 Result<void> DeviceTransport::start() {
   // The kernel sends nothing else before it has INIT's reply, so this thread can answer it alone.
   while (connection_.negotiated == 0) {
-    if (auto served = seats_.front()->worker->serve_one(); !served)
-      return std::move(served).error().during("agreeing with the kernel");
+    const auto size = seats_.front()->worker->take();
+    if (!size) return Error(size.error()).during("agreeing with the kernel");
+    if (*size != 0) seats_.front()->worker->serve(*size);
   }
   install_wake_signal();
   const SignalsBlocked blocked;
@@ -75,6 +82,8 @@ Result<void> DeviceTransport::start() {
 Result<void> DeviceTransport::have_workers(unsigned usual) {
   const SignalsBlocked blocked;
   std::lock_guard lock(mutex_);
+  take_turns_ = turns_ != nullptr;
+  if (take_turns_) seats_.front()->worker->do_not_block();
   usual_ = usual;
   most_ = most_workers(usual);
   while (seats_.size() < usual) {
@@ -88,6 +97,7 @@ Result<void> DeviceTransport::have_workers(unsigned usual) {
 
 Result<void> DeviceTransport::occupy(Seat& seat) {
   if (seat.thread.joinable()) seat.thread.join();  // it has ended
+  if (take_turns_) seat.worker->do_not_block();
   try {
     seat.thread = std::thread([this, &seat] { serve(seat); });
   } catch (const std::system_error& failed) {
@@ -106,8 +116,11 @@ void DeviceTransport::serve(Seat& seat) {
   // Writing out for the kernel must not wait for memory that the kernel frees by writing out through us.
   ::prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
   Waiting::of_this_thread() = &seat;
+  LeaderFollowers::Worker worker(*seat.worker);
   for (;;) {
-    const bool connected = static_cast<bool>(seat.worker->serve_one());
+    const auto size = take(worker);
+    const bool connected = static_cast<bool>(size);
+    if (connected && *size != 0) seat.worker->serve(*size);
     // The kernel gathers what it forgets until it is asked, instead of waking us for each.
     if (connected && only_rest_ && seat.worker->forgot()) std::this_thread::sleep_for(kGather);
     if (connected && needed()) continue;
@@ -121,7 +134,15 @@ void DeviceTransport::serve(Seat& seat) {
   }
 }
 
+Result<std::size_t> DeviceTransport::take(LeaderFollowers::Worker& worker) {
+  if (!take_turns_) return worker.source.take();
+  auto size = turns_->take(worker);
+  if (!size) turns_->end();
+  return size;
+}
+
 void DeviceTransport::begin_wait() {
+  if (take_turns_) turns_->promote_if_nobody_leads();
   std::lock_guard lock(mutex_);
   if (++waiting_ == running_) changed_.notify_all();
 }
@@ -185,6 +206,7 @@ void DeviceTransport::stop() {
   connection_.interrupts.end_all();
   std::unique_lock lock(mutex_);
   stopping_ = true;
+  if (turns_) turns_->end();
   changed_.notify_all();
   while (running_ != 0) {
     for (auto& seat : seats_) {

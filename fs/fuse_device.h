@@ -1,4 +1,5 @@
-// The transport over /dev/fuse: threads that read a request, have it handled, and read the next.
+// The transport over /dev/fuse: threads that read a request, have it handled, and read the next. On two
+// processors they take turns at it (fs/leader_followers.h); on more, another one is idle for each request.
 //
 // Always: while all threads wait for something slow (core/waiting.h: a KMS in the network), more are added,
 // so that requests which need nothing slow are served all the same; a thread that was added ends when it is
@@ -20,7 +21,8 @@ class DeviceTransport final : public FuseTransport {
   // More than these never run at once: as many programs can wait for keys before others have to wait, too.
   static constexpr std::size_t kMostWorkers = 1536;
 
-  // `device`: /dev/fuse, connected by a mount. `unknown` must outlive the transport.
+  // `device`: /dev/fuse, connected by a mount. `unknown` must outlive the transport. `workers`: 0 if
+  // programs' requests may come another way; then have_workers() or serve_the_rest() tells.
   static Result<std::unique_ptr<DeviceTransport>> make(UniqueFd device, Session session,
                                                        UnknownRequests& unknown, unsigned workers,
                                                        InitChoices choices, Logger logger);
@@ -60,6 +62,7 @@ class DeviceTransport final : public FuseTransport {
   DeviceTransport(Session session, UnknownRequests& unknown, unsigned workers, InitChoices choices,
                   Logger logger);
   void serve(Seat& seat);
+  Result<std::size_t> take(LeaderFollowers::Worker& worker);
   Result<void> occupy(Seat& seat);  // under mutex_
   bool needed() const;              // is a worker that has nothing to do?
   void begin_wait();
@@ -81,7 +84,8 @@ class DeviceTransport final : public FuseTransport {
   std::atomic<std::size_t> running_{0};
   std::atomic<std::size_t> waiting_{0};  // of those that run
   std::atomic<bool> stopping_{false};
-  std::atomic<bool> only_rest_{false};
+  std::unique_ptr<LeaderFollowers> turns_;  // nullptr: this is no machine for it
+  std::atomic<bool> take_turns_{false}, only_rest_{false};
   std::thread caretaker_;
 };
 

@@ -13,6 +13,13 @@ std::uint16_t most_in_background() {
   return static_cast<std::uint16_t>(std::clamp(2 * std::thread::hardware_concurrency(), 8U, 64U));
 }
 
+// There they do better over /dev/fuse (docs/PERFORMANCE.md).
+Result<void> rings_are_worth_it() {
+  if (LeaderFollowers::is_for_this_machine())
+    return error(Kind::kUnsupported, "with two processors it is the quicker one");
+  return {};
+}
+
 constexpr const char* kSwitch = "/sys/module/fuse/parameters/enable_uring";
 
 }  // namespace
@@ -39,10 +46,11 @@ Result<std::unique_ptr<FuseTransport>> RingTransport::make(UniqueFd device, Sess
                                                            UnknownRequests& unknown, unsigned workers,
                                                            InitChoices choices, Logger logger,
                                                            Otherwise otherwise) {
-  const auto possible = fuse_over_io_uring_possible();
+  auto possible = fuse_over_io_uring_possible();
+  if (possible && otherwise == Otherwise::kUseDevice) possible = rings_are_worth_it();
   if (!possible && otherwise == Otherwise::kFail) return possible.error();
   auto made =
-      DeviceTransport::make(std::move(device), std::move(session), unknown, 1, choices, std::move(logger));
+      DeviceTransport::make(std::move(device), std::move(session), unknown, 0, choices, std::move(logger));
   if (!made) return std::move(made).error();
   std::unique_ptr<RingTransport> transport(new RingTransport(std::move(*made), workers, otherwise));
   auto ring =

@@ -31,19 +31,8 @@ void RingWorker::begin_thread(std::optional<std::uint16_t> queue) {
   ::prctl(PR_SET_IO_FLUSHER, 1, 0, 0, 0);
   Waiting::of_this_thread() = this;
   queue_ = queue;
-  kept_ = false;
-  ::sched_getaffinity(0, sizeof anywhere_, &anywhere_);
-  keep_to_processor(true);
-}
-
-void RingWorker::keep_to_processor(bool keep) {
-  if (!queue_) return;
-  cpu_set_t one;
-  CPU_ZERO(&one);
-  CPU_SET(*queue_, &one);
-  // A processor that is switched off, or not for us: then anywhere.
-  ::sched_setaffinity(0, sizeof one, keep ? &one : &anywhere_);
-  kept_ = keep;
+  affinity_.emplace();
+  if (queue_) affinity_->keep_to(*queue_);
 }
 
 void RingWorker::serve(RingEntry& entry) {
@@ -61,8 +50,8 @@ void RingWorker::serve(RingEntry& entry) {
 void RingWorker::go_where_work_is(ByteView request) {
   const bool large = size_of(request) >= kLarge;
   small_ones_ = large ? 0 : small_ones_ + 1;
-  if (large && kept_) keep_to_processor(false);
-  if (!kept_ && small_ones_ >= kSmallAgain) keep_to_processor(true);
+  if (large) affinity_->let_go();
+  if (queue_ && small_ones_ >= kSmallAgain) affinity_->keep_to(*queue_);
 }
 
 ssize_t RingWorker::send(iovec* parts, int count) {

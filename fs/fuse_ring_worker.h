@@ -5,8 +5,7 @@
 // busy with what it got before. Threads: serve() by one thread at a time, between which there may be others.
 #pragma once
 
-#include <sched.h>
-
+#include "fs/affinity.h"
 #include "fs/fuse_handler.h"
 #include "fs/fuse_ring_entry.h"
 
@@ -23,7 +22,7 @@ class RingWorker final : public FuseHandler, public RequestWaiting {
   // Did the last request wait for something slow?
   bool waited() const { return waited_; }
   // Or did it go to where there is time?
-  bool keeps_to_processor() const { return kept_; }
+  bool keeps_to_processor() const { return affinity_ && affinity_->is_kept(); }
 
   std::stop_token interruption() override;
 
@@ -31,12 +30,11 @@ class RingWorker final : public FuseHandler, public RequestWaiting {
   void wait_begins() override { waited_ = true; }
   ssize_t send(iovec* parts, int count) override;
   void go_where_work_is(ByteView request);
-  void keep_to_processor(bool keep);
 
-  cpu_set_t anywhere_{};
   RingEntry* entry_ = nullptr;  // while a request is being handled
+  std::optional<Affinity> affinity_;
   std::optional<std::uint16_t> queue_;
-  bool replied_ = false, waited_ = false, looked_for_signals_ = false, kept_ = false;
+  bool replied_ = false, waited_ = false, looked_for_signals_ = false;
   unsigned small_ones_ = 0;  // requests since the last large one
 };
 

@@ -1,10 +1,12 @@
 #include "fs/fuse_worker.h"
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 
 #include <algorithm>
+#include <array>
 #include <cstring>
 
 #include "fs/fuse_library.h"
@@ -51,20 +53,36 @@ void FuseWorker::give_back_buffers() const {
   reply_memory_.give_back();
 }
 
-Result<void> FuseWorker::serve_one() {
-  std::byte* const start = request_memory_.data() + kPage - kWriteHeaders;
-  const ssize_t got = ::read(device_.get(), start, kRequestSize);
+std::byte* FuseWorker::request() const { return request_memory_.data() + kPage - kWriteHeaders; }
+
+Result<std::size_t> FuseWorker::take() {
+  const ssize_t got = ::read(device_.get(), request(), kRequestSize);
   if (got < 0) {
     // ENOENT: the program was interrupted before the request was read.
-    if (errno == EINTR || errno == ENOENT || errno == EAGAIN) return {};
+    if (errno == EINTR || errno == ENOENT || errno == EAGAIN) return std::size_t{0};
     if (errno != ENODEV) connection_.logger->error("reading a request: {}", ::strerrordesc_np(errno));
     connection_.interrupts.end_all();
     return error(Kind::kUnavailable, "the connection to the kernel has ended");
   }
   const auto size = static_cast<std::size_t>(got);
   if (size < sizeof(fuse_in_header)) return error(Kind::kCorrupt, "a request shorter than its header");
-  handle(start, size, reply_memory_.span());
-  return {};
+  return size;
+}
+
+void FuseWorker::serve(std::size_t size) { handle(request(), size, reply_memory_.span()); }
+
+void FuseWorker::do_not_block() const {
+  ::fcntl(device_.get(), F_SETFL, ::fcntl(device_.get(), F_GETFL) | O_NONBLOCK);
+}
+
+bool FuseWorker::has_request() {
+  pollfd device{device_.get(), POLLIN, 0};
+  return ::poll(&device, 1, 0) > 0;
+}
+
+bool FuseWorker::wait_for_request(int or_this) {
+  std::array<pollfd, 2> both{{{device_.get(), POLLIN, 0}, {or_this, POLLIN, 0}}};
+  return ::poll(both.data(), both.size(), -1) > 0;
 }
 
 ssize_t FuseWorker::send(iovec* parts, int count) { return ::writev(device_.get(), parts, count); }

@@ -8,16 +8,24 @@
 
 #include "core/unique_fd.h"
 #include "fs/fuse_handler.h"
+#include "fs/leader_followers.h"
 
 namespace kmsfs {
 
-class FuseWorker final : public FuseHandler {
+class FuseWorker final : public FuseHandler, public RequestSource {
  public:
   // `device`: the mount's; the worker clones it.
   static Result<std::unique_ptr<FuseWorker>> make(FuseConnection& connection, int device);
 
-  // Reads one request and has it handled. kUnavailable: the connection has ended.
-  Result<void> serve_one();
+  // Reads a request: its size. 0: none that is still wanted, or a signal came. Blocks until do_not_block().
+  // kUnavailable: the connection has ended.
+  Result<std::size_t> take() override;
+  bool has_request() override;
+  bool wait_for_request(int or_this) override;
+  void do_not_block() const;
+  // Has the request handled that was taken.
+  void serve(std::size_t size);
+
   // Did the last request only tell what the kernel does not remember any more?
   bool forgot() const { return last_opcode() == FUSE_FORGET || last_opcode() == FUSE_BATCH_FORGET; }
   void give_back_buffers() const;
@@ -26,6 +34,7 @@ class FuseWorker final : public FuseHandler {
  private:
   FuseWorker(FuseConnection& connection, UniqueFd device, FuseBuffer request, FuseBuffer reply);
   ssize_t send(iovec* parts, int count) override;
+  std::byte* request() const;
 
   UniqueFd device_;
   const FuseBuffer request_memory_, reply_memory_;

@@ -108,6 +108,8 @@ TEST(DoctorOnHost, UserAllowOtherAndIoUringAreInformation) {
   EXPECT_TRUE(is(about(judge_host(facts), "io_uring"), Verdict::kOk, "off"));
   facts.uring = "Y";
   EXPECT_TRUE(is(about(judge_host(facts), "io_uring"), Verdict::kOk, "on"));
+  facts.device_is_quicker = true;
+  EXPECT_TRUE(is(about(judge_host(facts), "io_uring"), Verdict::kOk, "quicker"));
 }
 
 TEST(DoctorOnHost, LockedMemoryIsToldInDataKeys) {

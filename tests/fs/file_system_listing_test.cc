@@ -100,6 +100,23 @@ TEST_F(FileSystemListing, ANewFileHasNoCapabilityUntilSomebodyGivesItOne) {
   EXPECT_EQ(errno_of(fs_->get_xattr(file, "security.capability")), ENODATA);
 }
 
+// So that `ls -l` asks for no further file's.
+TEST_F(FileSystemListing, NoLabelIsNoSuchThingHereWhereNothingLabelsFiles) {
+  if (::geteuid() != 0) GTEST_SKIP() << "needs root";
+  NodeId file = make_file("file", "text");
+  EXPECT_EQ(errno_of(fs_->get_xattr(file, "security.selinux")), EOPNOTSUPP);
+  EXPECT_EQ(errno_of(fs_->get_xattr(file, "security.selinux")), EOPNOTSUPP);  // remembered
+  EXPECT_EQ(errno_of(fs_->get_xattr(file, "security.other")), ENODATA);
+  // One that was copied here is kept.
+  ASSERT_TRUE(fs_->set_xattr(file, "security.selinux", as_bytes("label"), 0).ok());
+  EXPECT_EQ(as_text(*fs_->get_xattr(file, "security.selinux")), "label");
+  options_.selinux = true;
+  remount();
+  file = node_of("file");
+  EXPECT_EQ(as_text(*fs_->get_xattr(file, "security.selinux")), "label");
+  EXPECT_EQ(errno_of(fs_->get_xattr(make_file("other"), "security.selinux")), ENODATA);
+}
+
 TEST_F(FileSystemListing, AnUnlinkedFileKeepsItsAttributesAndContentForWhoHasItOpen) {
   const NodeId file = make_file("file", "text");
   auto handle = open(file, O_RDWR);
