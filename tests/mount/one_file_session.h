@@ -165,7 +165,7 @@ class OneFileSession final : public UnknownRequests {
   }
   static void getattr(fuse_req_t request, fuse_ino_t node, fuse_file_info*) {
     const struct stat attributes = attributes_of(node);
-    fuse_reply_attr(request, &attributes, 0);
+    fuse_reply_attr(request, &attributes, node == kFile ? 0 : 3600);
   }
   static void setattr(fuse_req_t request, fuse_ino_t node, struct stat*, int, fuse_file_info*) {
     getattr(request, node, nullptr);
