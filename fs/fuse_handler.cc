@@ -11,6 +11,7 @@
 namespace kmsfs {
 namespace {
 
+constexpr std::size_t kLarge = 128 << 10;  // moving a thread costs as much as decrypting some of these
 constexpr std::uint32_t kLastKnownToLibfuse = FUSE_REMOVEMAPPING;
 
 thread_local FuseHandler* handler_of_thread = nullptr;  // while it handles a request
@@ -60,6 +61,15 @@ ssize_t FuseHandler::write_out(int fd, iovec* parts, int count, void*) {
 
 ssize_t FuseHandler::read_in(int fd, void* buffer, std::size_t size, void*) {
   return ::read(fd, buffer, size);
+}
+
+bool FuseHandler::is_large(ByteView request) {
+  const auto& header = *reinterpret_cast<const fuse_in_header*>(request.data());  // NOLINT
+  if (header.opcode != FUSE_READ || request.size() < sizeof header + sizeof(fuse_read_in))
+    return header.len >= kLarge;
+  fuse_read_in in;
+  std::memcpy(&in, request.data() + sizeof header, sizeof in);
+  return in.size >= kLarge;
 }
 
 void FuseHandler::handle(std::byte* at, std::size_t size, ByteSpan reply_buffer) {

@@ -79,6 +79,8 @@ class FuseHandler {
   // The request of `size` bytes at `at`, which may be moved a little towards its end. The reply is sent when
   // this returns, if the request wants one.
   void handle(std::byte* at, std::size_t size, ByteSpan reply_buffer);
+  // Does the request, or its reply, carry so much that handling it takes far longer than changing threads?
+  static bool is_large(ByteView request);
   // Of the last request that was handled.
   std::uint32_t last_opcode() const { return opcode_; }
 

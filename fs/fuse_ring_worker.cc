@@ -9,17 +9,7 @@
 namespace kmsfs {
 namespace {
 
-constexpr std::size_t kLarge = 128 << 10;  // moving a thread costs as much as decrypting some of these
-constexpr unsigned kSmallAgain = 8;        // so many small ones in a row are another kind of work
-
-// Of the request or of its reply.
-std::size_t size_of(ByteView request) {
-  const auto& header = *reinterpret_cast<const fuse_in_header*>(request.data());  // NOLINT
-  if (header.opcode != FUSE_READ || request.size() < sizeof header + sizeof(fuse_read_in)) return header.len;
-  fuse_read_in in;
-  std::memcpy(&in, request.data() + sizeof header, sizeof in);
-  return in.size;
-}
+constexpr unsigned kSmallAgain = 8;  // so many small ones in a row are another kind of work
 
 }  // namespace
 
@@ -48,7 +38,7 @@ void RingWorker::serve(RingEntry& entry) {
 }
 
 void RingWorker::go_where_work_is(ByteView request) {
-  const bool large = size_of(request) >= kLarge;
+  const bool large = is_large(request);
   small_ones_ = large ? 0 : small_ones_ + 1;
   if (large) affinity_->let_go();
   if (queue_ && small_ones_ >= kSmallAgain) affinity_->keep_to(*queue_);

@@ -66,6 +66,7 @@ Result<std::size_t> FuseWorker::take() {
   }
   const auto size = static_cast<std::size_t>(got);
   if (size < sizeof(fuse_in_header)) return error(Kind::kCorrupt, "a request shorter than its header");
+  took_much_ = is_large({request(), size});
   return size;
 }
 

@@ -21,6 +21,7 @@ class FuseWorker final : public FuseHandler, public RequestSource {
   // kUnavailable: the connection has ended.
   Result<std::size_t> take() override;
   bool has_request() override;
+  bool took_much() const override { return took_much_; }
   bool wait_for_request(int or_this) override;
   void do_not_block() const;
   // Has the request handled that was taken.
@@ -38,6 +39,7 @@ class FuseWorker final : public FuseHandler, public RequestSource {
 
   UniqueFd device_;
   const FuseBuffer request_memory_, reply_memory_;
+  bool took_much_ = false;
 };
 
 }  // namespace kmsfs

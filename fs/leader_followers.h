@@ -39,6 +39,8 @@ class RequestSource {
   // Takes a request: its size, 0 if there is none. An error: there will be none any more.
   virtual Result<std::size_t> take() = 0;
   virtual bool has_request() = 0;
+  // Is the request that was taken last one that takes long?
+  virtual bool took_much() const = 0;
   // Until has_request(), or there is something to read from `or_this`. False: a signal came.
   virtual bool wait_for_request(int or_this) = 0;
 };
@@ -76,7 +78,7 @@ class LeaderFollowers {
 
  private:
   explicit LeaderFollowers(UniqueFd evictions) : evictions_(std::move(evictions)) {}
-  void has_taken(Worker& worker, Clock::time_point now, unsigned looks);
+  void has_taken(Worker& worker, std::size_t size, Clock::time_point now, unsigned looks);
   void go_to_program(Worker& worker, Clock::time_point now, unsigned looks);
   bool sleep_at_device(Worker& worker, bool& evicted);
   bool step_back(bool evicted);

@@ -57,6 +57,7 @@ class DeviceEnd final : public RequestSource {
     std::uint64_t one = 0;
     return std::size_t{::read(device_.fd(), &one, sizeof one) == sizeof one ? 1U : 0U};
   }
+  bool took_much() const override { return false; }
   bool has_request() override {
     pollfd device{device_.fd(), POLLIN, 0};
     return ::poll(&device, 1, 0) > 0;
@@ -173,6 +174,7 @@ class EmptyEnd final : public RequestSource {
  public:
   Result<std::size_t> take() override { return std::size_t{0}; }
   bool has_request() override { return false; }
+  bool took_much() const override { return false; }
   bool wait_for_request(int or_this) override {
     pollfd other{or_this, POLLIN, 0};
     sleeping = true;
