@@ -49,6 +49,7 @@ Result<std::size_t> LeaderFollowers::take(Worker& worker) {
     now = Clock::now();
   }
   --at_device_;
+  tell_deputy();
   return std::size_t{0};
 }
 
@@ -99,6 +100,7 @@ bool LeaderFollowers::step_back(bool evicted) {
   unsigned there = at_device_;
   while (there > stay && !at_device_.compare_exchange_weak(there, there - 1)) {
   }
+  if (there == 1 && stay == 0) tell_deputy();
   return there > stay;
 }
 
@@ -167,6 +169,7 @@ bool LeaderFollowers::hold_other_processor(Worker& worker) {
   return wanted;
 }
 
+// That somebody has left the device: there may be nobody now.
 void LeaderFollowers::tell_deputy() {
   if (!deputy_sleeps_ || !deputy_sleeps_.exchange(false)) return;
   std::lock_guard lock(mutex_);

@@ -177,29 +177,29 @@ class EmptyEnd final : public RequestSource {
   bool took_much() const override { return false; }
   bool wait_for_request(int or_this) override {
     pollfd other{or_this, POLLIN, 0};
-    sleeping = true;
-    const bool woken = ::poll(&other, 1, -1) > 0;
-    sleeping = false;
-    return woken;
+    ++sleeps;
+    return ::poll(&other, 1, -1) > 0;
   }
-  std::atomic<bool> sleeping{false};
+  std::atomic<unsigned> sleeps{0};
 };
 
 // The kernel would wake it for each request that another one takes.
 TEST_F(LeaderFollowersTest, WhoSleepsAtTheDeviceIsSentAwayByWhoTakesARequest) {
   EmptyEnd empty;
+  std::atomic<bool> ended{false};
   std::jthread sleeper([&] {
     LeaderFollowers::Worker worker(empty);
     EXPECT_EQ(turns_->take(worker).value(), 0U);
+    ended = true;
   });
-  ASSERT_TRUE(eventually([&] { return empty.sleeping.load(); }));
+  ASSERT_TRUE(eventually([&] { return empty.sleeps == 1; }));
   DeviceEnd source(device_);
   LeaderFollowers::Worker worker(source);
   device_.put();
   ASSERT_EQ(turns_->take(worker).value(), 1U);
-  EXPECT_TRUE(soon([&] { return !empty.sleeping; }));
-  while (empty.sleeping) ::pthread_kill(sleeper.native_handle(), wake_signal());
+  EXPECT_TRUE(soon([&] { return empty.sleeps == 2; }));  // and back, as we take nothing more
   turns_->end();
+  while (!ended) ::pthread_kill(sleeper.native_handle(), wake_signal());
 }
 
 TEST_F(LeaderFollowersTest, AtRestNobodyDoesAnything) {
