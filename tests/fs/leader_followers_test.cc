@@ -77,9 +77,12 @@ class DeviceEnd final : public RequestSource {
 class LeaderFollowersTest : public ::testing::Test {
  protected:
   LeaderFollowersTest() : turns_(std::move(*LeaderFollowers::make())) { install_wake_signal(); }
-  ~LeaderFollowersTest() override { end(); }
+  ~LeaderFollowersTest() override {
+    EXPECT_TRUE(threads_.empty()) << "work() may refer to what is no more";
+    end();
+  }
 
-  // Threads that take requests, do `work` for each, and end with the device or by end().
+  // Threads that take requests and do `work` for each until end(), which each test that starts them calls.
   void start(unsigned workers, std::function<void()> work) {
     for (unsigned i = 0; i < workers; ++i) {
       threads_.emplace_back([this, work] {
@@ -125,6 +128,7 @@ TEST_F(LeaderFollowersTest, OneSleepsAtTheDeviceAndTheOthersDoNot) {
   EXPECT_TRUE(eventually([&] { return device_.sleeping == 1; }));
   device_.put();
   EXPECT_TRUE(eventually([&] { return taken_ == 1 && device_.sleeping == 1; }));
+  end();
 }
 
 TEST_F(LeaderFollowersTest, EachRequestIsTakenOnce) {
@@ -140,6 +144,7 @@ TEST_F(LeaderFollowersTest, EachRequestIsTakenOnce) {
   ASSERT_TRUE(soon([&] { return done >= 2000; }));
   std::this_thread::sleep_for(milliseconds(5));
   EXPECT_EQ(done, 2000U);
+  end();
 }
 
 TEST_F(LeaderFollowersTest, ARequestDoesNotWaitForTheWorkOnOthers) {
@@ -154,6 +159,7 @@ TEST_F(LeaderFollowersTest, ARequestDoesNotWaitForTheWorkOnOthers) {
     EXPECT_TRUE(eventually([&] { return at_work == i; })) << i;  // the ones before are at work still
   }
   go_on = true;
+  end();
 }
 
 TEST_F(LeaderFollowersTest, ManyRequestsAtOnceHaveAllWorkersAtWork) {
@@ -167,6 +173,7 @@ TEST_F(LeaderFollowersTest, ManyRequestsAtOnceHaveAllWorkersAtWork) {
   EXPECT_TRUE(eventually([&] { return at_work == 4; }));
   go_on = true;
   EXPECT_TRUE(eventually([&] { return taken_ == 10; }));
+  end();
 }
 
 // A device that never has anything for this worker: only another one can end its sleep.
@@ -218,6 +225,7 @@ TEST_F(LeaderFollowersTest, AtRestNobodyDoesAnything) {
   std::this_thread::sleep_for(milliseconds(500));
   EXPECT_EQ(device_.looks, looks);
   EXPECT_LT(processor_time() - before, milliseconds(100));  // a processor that is held would be 500
+  end();
 }
 
 TEST_F(LeaderFollowersTest, AllLearnOfTheEndOfTheDevice) {
@@ -226,6 +234,7 @@ TEST_F(LeaderFollowersTest, AllLearnOfTheEndOfTheDevice) {
   device_.ended = true;
   device_.put();
   EXPECT_TRUE(eventually([&] { return saw_end_ == 4; }));
+  end();
 }
 
 TEST_F(LeaderFollowersTest, ASignalEndsTheSleep) {
@@ -275,6 +284,7 @@ TEST_F(LeaderFollowersTest, NoRequestIsLostHoweverWorkersTakeTurns) {
   }
   programs.clear();
   EXPECT_TRUE(eventually([&] { return done == 6000; }));
+  end();
 }
 
 }  // namespace
