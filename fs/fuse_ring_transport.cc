@@ -46,8 +46,8 @@ Result<std::unique_ptr<FuseTransport>> RingTransport::make(UniqueFd device, Sess
                                                            UnknownRequests& unknown, unsigned workers,
                                                            InitChoices choices, Logger logger,
                                                            Otherwise otherwise) {
-  auto possible = fuse_over_io_uring_possible();
-  if (possible && otherwise == Otherwise::kUseDevice) possible = rings_are_worth_it();
+  auto possible = otherwise == Otherwise::kUseDevice ? rings_are_worth_it() : Result<void>();
+  if (possible) possible = fuse_over_io_uring_possible();
   if (!possible && otherwise == Otherwise::kFail) return possible.error();
   auto made =
       DeviceTransport::make(std::move(device), std::move(session), unknown, 0, choices, std::move(logger));

@@ -1,5 +1,5 @@
-// The transport over io_uring, with /dev/fuse beside it for what the kernel sends there, or alone where the
-// kernel offers nothing else.
+// The transport over io_uring, with /dev/fuse beside it for what the kernel sends there; or /dev/fuse alone
+// where the kernel offers nothing else, or that is the quicker one.
 //
 // Threads: see FuseTransport.
 #pragma once

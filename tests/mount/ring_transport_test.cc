@@ -62,10 +62,6 @@ std::chrono::nanoseconds processor_time() {
 }
 
 TEST_F(RingTransport, SaysWhatItIs) {
-  OneFileSession session(4, TransportChoice::kAutomatic);
-  EXPECT_EQ(session.transport->name(), LeaderFollowers::is_for_this_machine()
-                                           ? "/dev/fuse (with two processors it is the quicker one)"
-                                           : "io_uring");
   OneFileSession over_rings(4, TransportChoice::kRing);
   EXPECT_EQ(over_rings.transport->name(), "io_uring");
 }

@@ -80,6 +80,19 @@ TEST_P(Transport, AgreesOnWhatDebiansLibfuseCannotAskFor) {
   EXPECT_EQ(std::find(negotiated.begin(), negotiated.end(), "writeback_cache"), negotiated.end());
 }
 
+TEST(AutomaticTransport, IsTheDeviceWithTwoProcessorsAndRingsWithMoreIfTheKernelHasThem) {
+  if (::geteuid() != 0 || ::access("/dev/fuse", R_OK | W_OK) != 0) GTEST_SKIP() << "needs root and /dev/fuse";
+  OneFileSession session(4, TransportChoice::kAutomatic);
+  const std::string name = session.transport->name();
+  if (LeaderFollowers::is_for_this_machine()) {
+    EXPECT_EQ(name, "/dev/fuse (with two processors it is the quicker one)");
+  } else if (const auto possible = fuse_over_io_uring_possible(); possible) {
+    EXPECT_EQ(name, "io_uring");
+  } else {
+    EXPECT_EQ(name, "/dev/fuse (" + possible.error().text + ")");
+  }
+}
+
 TEST_P(Transport, ShowsItsTypeAndSourceInTheMountTable) {
   OneFileSession session(4, GetParam());
   std::ifstream mounts("/proc/self/mounts");
