@@ -36,7 +36,7 @@ Result<std::unique_ptr<DeviceTransport>> DeviceTransport::make(UniqueFd device, 
   std::unique_ptr<DeviceTransport> transport(
       new DeviceTransport(std::move(session), unknown, workers, choices, std::move(logger)));
   transport->most_ = most_workers(transport->usual_);
-  if (LeaderFollowers::is_for_this_machine()) {
+  if (choices.busy_wait && LeaderFollowers::is_for_this_machine()) {
     auto turns = LeaderFollowers::make();
     if (!turns) return std::move(turns).error();
     transport->turns_ = std::move(*turns);

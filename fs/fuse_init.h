@@ -17,6 +17,7 @@ struct InitChoices {
   bool shared = false;  // others change the volume too: no writeback, pages are checked against time and size
   std::uint16_t max_background = 128;  // the kernel's 12 starve read-ahead and let releases pile up
   bool access_lists = true;            // POSIX ACLs, which the kernel reads as extended attributes
+  bool busy_wait = true;       // of the workers (the kernel is not told): look for requests where that helps
   bool over_io_uring = false;  // requests shall come over rings; the kernel waits until they are there
 };
 

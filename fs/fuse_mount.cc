@@ -67,6 +67,7 @@ Result<void> Mounted::State::mount(FileSystem& file_system, const MountOptions& 
   choices.writeback = options.writeback && !options.shared;
   choices.shared = options.shared;
   choices.access_lists = options.extended_attributes;
+  choices.busy_wait = options.busy_wait;
   // Over io_uring the kernel tells nothing of signals, and a program that waits for a lock could not be
   // killed.
   const bool only_device = options.shared && options.transport == TransportChoice::kAutomatic;

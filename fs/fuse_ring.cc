@@ -52,7 +52,7 @@ Result<std::unique_ptr<FuseRing>> FuseRing::make(FuseConnection& connection, int
   }
   ring->workers_.resize(queues);
   // With more processors there is always another idle one.
-  ring->may_look_ = queues == 2;
+  ring->may_look_ = connection.choices.busy_wait && queues == 2;
   ring->kicks_.reset(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   if (!ring->kicks_) return Error::from_errno(errno, "an eventfd");
   return ring;

@@ -13,9 +13,9 @@ std::uint16_t most_in_background() {
   return static_cast<std::uint16_t>(std::clamp(2 * std::thread::hardware_concurrency(), 8U, 64U));
 }
 
-// There they do better over /dev/fuse (docs/PERFORMANCE.md).
-Result<void> rings_are_worth_it() {
-  if (LeaderFollowers::is_for_this_machine())
+// Where workers of /dev/fuse take turns, they do better (docs/PERFORMANCE.md).
+Result<void> rings_are_worth_it(const InitChoices& choices) {
+  if (choices.busy_wait && LeaderFollowers::is_for_this_machine())
     return error(Kind::kUnsupported, "with two processors it is the quicker one");
   return {};
 }
@@ -46,7 +46,7 @@ Result<std::unique_ptr<FuseTransport>> RingTransport::make(UniqueFd device, Sess
                                                            UnknownRequests& unknown, unsigned workers,
                                                            InitChoices choices, Logger logger,
                                                            Otherwise otherwise) {
-  auto possible = otherwise == Otherwise::kUseDevice ? rings_are_worth_it() : Result<void>();
+  auto possible = otherwise == Otherwise::kUseDevice ? rings_are_worth_it(choices) : Result<void>();
   if (possible) possible = fuse_over_io_uring_possible();
   if (!possible && otherwise == Otherwise::kFail) return possible.error();
   auto made =

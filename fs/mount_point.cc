@@ -40,6 +40,8 @@ constexpr FlagOption kFlagOptions[] = {
     {"async", &MountOptions::synchronous, false},
     {"noxattr", &MountOptions::extended_attributes, false},
     {"xattr", &MountOptions::extended_attributes, true},
+    {"nobusywait", &MountOptions::busy_wait, false},
+    {"busywait", &MountOptions::busy_wait, true},
     {"allow_other", &MountOptions::allow_other, true},
     {"shared", &MountOptions::shared, true},
     {"debug", &MountOptions::debug, true},

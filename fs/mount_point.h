@@ -31,6 +31,7 @@ struct MountOptions {
   bool nodiratime = false;
   bool synchronous = false;
   bool extended_attributes = true;  // and access lists
+  bool busy_wait = true;            // workers look for requests where that helps
   unsigned workers = 4;
   TransportChoice transport = TransportChoice::kAutomatic;
   bool writeback = true;  // the kernel caches writes; only for a volume that nobody else changes

@@ -418,8 +418,10 @@ int serve(const char* source, const char* mountpoint, std::string_view option, i
   auto there = MountPoint::mount(options);
   if (!there) return give_up(there.error().text);
   NothingUnknown unknown;
+  InitChoices choices;
+  choices.busy_wait = options.busy_wait;
   auto transport = make_transport(options.transport, std::move(there->device), make_session(files), unknown,
-                                  kWorkers, InitChoices{}, make_null_logger());
+                                  kWorkers, choices, make_null_logger());
   if (!transport) return give_up(transport.error().text);
   if (auto started = (*transport)->start(); !started) return give_up(started.error().text);
   raise_kernel_limits(there->point.device());

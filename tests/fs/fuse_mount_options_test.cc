@@ -22,11 +22,12 @@ TEST(MountOptions, TakeTheWordsOfMount8) {
 
 TEST(MountOptions, TheLastWordCounts) {
   MountOptions options;
-  for (const char* word : {"ro", "rw", "exec", "noexec", "xattr", "noxattr"})
+  for (const char* word : {"ro", "rw", "exec", "noexec", "xattr", "noxattr", "busywait", "nobusywait"})
     ASSERT_TRUE(options.take(word).ok());
   EXPECT_FALSE(options.read_only);
   EXPECT_TRUE(options.noexec);
   EXPECT_FALSE(options.extended_attributes);
+  EXPECT_FALSE(options.busy_wait);
 }
 
 TEST(MountOptions, IgnoreWhatIsForOthers) {

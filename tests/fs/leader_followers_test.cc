@@ -206,7 +206,10 @@ TEST_F(LeaderFollowersTest, WhoSleepsAtTheDeviceIsSentAwayByWhoTakesARequest) {
   ASSERT_EQ(turns_->take(worker).value(), 1U);
   EXPECT_TRUE(soon([&] { return empty.sleeps == 2; }));  // and back, as we take nothing more
   turns_->end();
-  while (!ended) ::pthread_kill(sleeper.native_handle(), wake_signal());
+  while (!ended) {
+    ::pthread_kill(sleeper.native_handle(), wake_signal());
+    std::this_thread::sleep_for(milliseconds(1));  // or it would do nothing but take signals
+  }
 }
 
 TEST_F(LeaderFollowersTest, AtRestNobodyDoesAnything) {
