@@ -7,6 +7,7 @@
 #include <set>
 
 #include "fs/format.h"
+#include "tests/support/eventually.h"
 #include "tests/support/fake_kms.h"
 
 namespace kmsfs {
@@ -149,6 +150,8 @@ TEST_F(NewFileKeysTest, WhenNobodyMakesFilesKeysAreLetGo) {
 TEST_F(NewFileKeysTest, AKeyThatWasKeptForLongIsNotGivenOut) {
   fill();
   server_.deny(kms_.name(), key_);  // nobody could get another one now
+  // What was asked before that is there, and grows old with the others.
+  ASSERT_TRUE(testing::eventually([&] { return new_keys_->questions_under_way() == 0; }));
   clock_.advance(NewFileKeys::kKeptFor);
   EXPECT_FALSE(new_keys_->take().ok());
 }
