@@ -57,11 +57,13 @@ class NewFileKeysTest : public ::testing::Test {
     server_.set_delay(std::chrono::milliseconds(20));
     ASSERT_TRUE(new_keys_->take().ok());
     ASSERT_TRUE(wait_for_asked(1 + NewFileKeys::kAskers));
-    // Asked for is not yet answered.
-    for (int i = 0; i < 4000 && new_keys_->questions_under_way() != 0; ++i)
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    ASSERT_EQ(new_keys_->questions_under_way(), 0U);
+    ASSERT_TRUE(all_answered());
     ASSERT_TRUE(new_keys_->take().ok());
+    ASSERT_TRUE(all_answered());  // what that one had asked for
+  }
+  // Asked for is not yet answered.
+  bool all_answered() const {
+    return testing::eventually([&] { return new_keys_->questions_under_way() == 0; });
   }
 
   FakeKmsServer server_;
@@ -151,7 +153,7 @@ TEST_F(NewFileKeysTest, AKeyThatWasKeptForLongIsNotGivenOut) {
   fill();
   server_.deny(kms_.name(), key_);  // nobody could get another one now
   // What was asked before that is there, and grows old with the others.
-  ASSERT_TRUE(testing::eventually([&] { return new_keys_->questions_under_way() == 0; }));
+  ASSERT_TRUE(all_answered());
   clock_.advance(NewFileKeys::kKeptFor);
   EXPECT_FALSE(new_keys_->take().ok());
 }
