@@ -18,6 +18,7 @@
 #include <thread>
 
 #include "cli/mount_table.h"
+#include "cli/system_files.h"
 #include "core/unique_fd.h"
 #include "fs/disk.h"
 #include "fs/leader_followers.h"
@@ -64,22 +65,6 @@ class SharedNotes final : public Notes {
   Findings findings_;
   bool ended_ = false;
 };
-
-std::string first_line(const std::string& path) {
-  std::ifstream file(path);
-  std::string line;
-  std::getline(file, line);
-  return line;
-}
-
-bool has_line(const std::string& path, const std::string& wanted) {
-  std::ifstream file(path);
-  for (std::string line; std::getline(file, line);) {
-    line.erase(line.find_last_not_of(" \t") + 1);
-    if (line == wanted) return true;
-  }
-  return false;
-}
 
 bool has_admin_capability() {
   constexpr std::string_view kName = "CapEff:";

@@ -8,7 +8,6 @@
 
 #include <cstdlib>
 #include <filesystem>
-#include <fstream>
 #include <thread>
 
 #include "cli/control_client.h"
@@ -16,6 +15,7 @@
 #include "cli/mount_table.h"
 #include "cli/passphrase_source.h"
 #include "cli/status_answer.h"
+#include "cli/system_files.h"
 #include "core/kdf.h"
 #include "fs/shared_lock.h"
 #include "kms/private_file.h"
@@ -46,15 +46,6 @@ Result<std::string> absolute_path(const std::string& path) {
 bool is_read_only(int directory) {
   struct statvfs status {};
   return ::fstatvfs(directory, &status) == 0 && (status.f_flag & ST_RDONLY) != 0;
-}
-
-// As libselinux sees it.
-bool runs_selinux() {
-  std::ifstream file("/proc/filesystems");
-  for (std::string line; std::getline(file, line);) {
-    if (line.ends_with("\tselinuxfs")) return true;
-  }
-  return false;
 }
 
 // Named after the backing directory: one that a daemon left behind when it died is found and emptied. Several
@@ -201,7 +192,7 @@ Outcome MountSession::make_file_system() {
   FileSystem::Options options;
   options.read_only = request_.mount.read_only;
   options.as_caller = ::geteuid() == 0;
-  options.selinux = runs_selinux();
+  options.selinux = has_line("/proc/filesystems", "nodev\tselinuxfs");  // as libselinux sees it
   options.shared = request_.mount.shared;
   if (const auto since = record_->unclean_since()) {
     options.recover = true;

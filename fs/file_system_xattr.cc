@@ -99,8 +99,8 @@ Result<Bytes> FileSystem::get_xattr(NodeId id, const std::string& name) {
   KMSFS_TRY(check_name(name));
   // The kernel asks for security.capability and ACLs of every file it meets. `ls -l` asks for labels until it
   // hears that there are none in this file system.
-  const bool asks_for_none = name == kLabel && !s.options.selinux;
-  if ((*node)->no_xattrs) return errno_error(asks_for_none ? EOPNOTSUPP : ENODATA);
+  const int missing = name == kLabel && !s.options.selinux ? EOPNOTSUPP : ENODATA;
+  if ((*node)->no_xattrs) return errno_error(missing);
   if ((*node)->no_capability && name == kCapability) return errno_error(ENODATA);
   if (way_of(name) == Way::kEncrypt && !(*node)->is(S_IFREG) && !(*node)->is(S_IFDIR))
     return errno_error(ENODATA);
@@ -110,7 +110,7 @@ Result<Bytes> FileSystem::get_xattr(NodeId id, const std::string& name) {
   if (!value) {
     if (value.error().system_errno != ENODATA) return value;
     s.learn_xattrs(**node, stored->path->get());
-    return errno_error(asks_for_none ? EOPNOTSUPP : ENODATA);
+    return errno_error(missing);
   }
   if (!stored->owner) return value;
   return s.observed(s.volume.open_xattr_value(*stored->owner, name, *value));

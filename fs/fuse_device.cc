@@ -30,13 +30,17 @@ DeviceTransport::DeviceTransport(Session session, UnknownRequests& unknown, unsi
                                  InitChoices choices, Logger logger)
     : connection_(std::move(session), unknown, choices, std::move(logger)), usual_(std::max(1U, workers)) {}
 
+bool DeviceTransport::may_take_turns(const InitChoices& choices) {
+  return choices.busy_wait && LeaderFollowers::is_for_this_machine();
+}
+
 Result<std::unique_ptr<DeviceTransport>> DeviceTransport::make(UniqueFd device, Session session,
                                                                UnknownRequests& unknown, unsigned workers,
                                                                InitChoices choices, Logger logger) {
   std::unique_ptr<DeviceTransport> transport(
       new DeviceTransport(std::move(session), unknown, workers, choices, std::move(logger)));
   transport->most_ = most_workers(transport->usual_);
-  if (choices.busy_wait && LeaderFollowers::is_for_this_machine()) {
+  if (may_take_turns(choices)) {
     auto turns = LeaderFollowers::make();
     if (!turns) return std::move(turns).error();
     transport->turns_ = std::move(*turns);
@@ -135,10 +139,7 @@ void DeviceTransport::serve(Seat& seat) {
 }
 
 Result<std::size_t> DeviceTransport::take(LeaderFollowers::Worker& worker) {
-  if (!take_turns_) return worker.source.take();
-  auto size = turns_->take(worker);
-  if (!size) turns_->end();
-  return size;
+  return take_turns_ ? turns_->take(worker) : worker.source.take();
 }
 
 void DeviceTransport::begin_wait() {

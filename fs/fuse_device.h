@@ -27,6 +27,8 @@ class DeviceTransport final : public FuseTransport {
                                                        UnknownRequests& unknown, unsigned workers,
                                                        InitChoices choices, Logger logger);
   ~DeviceTransport() override;
+  // Would its workers take turns on this machine?
+  static bool may_take_turns(const InitChoices& choices);
 
   Result<void> start() override;
   void wait() override;
@@ -84,7 +86,7 @@ class DeviceTransport final : public FuseTransport {
   std::atomic<std::size_t> running_{0};
   std::atomic<std::size_t> waiting_{0};  // of those that run
   std::atomic<bool> stopping_{false};
-  std::unique_ptr<LeaderFollowers> turns_;  // nullptr: this is no machine for it
+  std::unique_ptr<LeaderFollowers> turns_;  // nullptr: !may_take_turns()
   std::atomic<bool> take_turns_{false}, only_rest_{false};
   std::thread caretaker_;
 };

@@ -15,7 +15,7 @@ std::uint16_t most_in_background() {
 
 // Where workers of /dev/fuse take turns, they do better (docs/PERFORMANCE.md).
 Result<void> rings_are_worth_it(const InitChoices& choices) {
-  if (choices.busy_wait && LeaderFollowers::is_for_this_machine())
+  if (DeviceTransport::may_take_turns(choices))
     return error(Kind::kUnsupported, "with two processors it is the quicker one");
   return {};
 }

@@ -31,8 +31,13 @@ Result<std::size_t> LeaderFollowers::take(Worker& worker) {
   bool look = worker.busy_wait.begin(now), evicted = false;
   for (unsigned looks = 0;; ++looks) {
     auto size = worker.source.take();
-    if (!size || *size != 0) {
-      has_taken(worker, size ? *size : 0, now, looks);
+    if (!size) {
+      --at_device_;
+      end();
+      return size;
+    }
+    if (*size != 0) {
+      has_taken(worker, now, looks);
       return size;
     }
     if (over_) break;
@@ -53,7 +58,7 @@ Result<std::size_t> LeaderFollowers::take(Worker& worker) {
   return std::size_t{0};
 }
 
-void LeaderFollowers::has_taken(Worker& worker, std::size_t size, Clock::time_point now, unsigned looks) {
+void LeaderFollowers::has_taken(Worker& worker, Clock::time_point now, unsigned looks) {
   const bool nobody = --at_device_ == 0;
   ++taken_;
   tell_deputy();
@@ -64,7 +69,7 @@ void LeaderFollowers::has_taken(Worker& worker, std::size_t size, Clock::time_po
   }
   worker.busy_wait.end(now);
   // One program can leave a small request behind, and send another; not time and again.
-  const bool much = size != 0 && worker.source.took_much();
+  const bool much = worker.source.took_much();
   const bool more = nobody && (looks == 0 || much) && worker.source.has_request();
   worker.behind = more ? worker.behind + 1 : 0;
   if (more && (much || worker.behind >= kMany)) promote_if_nobody_leads();

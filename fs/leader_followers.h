@@ -69,7 +69,8 @@ class LeaderFollowers {
   static bool is_for_this_machine();
   static Result<std::unique_ptr<LeaderFollowers>> make();
 
-  // What source.take() says when there is something, after a wait. 0: a signal came, or end().
+  // What source.take() says when there is something, after a wait. 0: a signal came, or end(). After an error
+  // it is the end for all.
   Result<std::size_t> take(Worker& worker);
   // By a worker that has a request and will be away for long.
   void promote_if_nobody_leads();
@@ -78,7 +79,7 @@ class LeaderFollowers {
 
  private:
   explicit LeaderFollowers(UniqueFd evictions) : evictions_(std::move(evictions)) {}
-  void has_taken(Worker& worker, std::size_t size, Clock::time_point now, unsigned looks);
+  void has_taken(Worker& worker, Clock::time_point now, unsigned looks);
   void go_to_program(Worker& worker, Clock::time_point now, unsigned looks);
   bool sleep_at_device(Worker& worker, bool& evicted);
   bool step_back(bool evicted);

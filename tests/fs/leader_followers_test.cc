@@ -20,15 +20,9 @@ namespace {
 using std::chrono::milliseconds;
 using testing::eventually;
 
-// As eventually(), without sleeping.
 template <typename Condition>
 bool soon(const Condition& holds) {
-  const auto end = std::chrono::steady_clock::now() + std::chrono::seconds(30);
-  while (!holds()) {
-    if (std::chrono::steady_clock::now() > end) return false;
-    std::this_thread::yield();
-  }
-  return true;
+  return eventually(holds, std::chrono::seconds(30), milliseconds(0));
 }
 
 // Requests without content: an eventfd counts them, and wakes who polls it.
@@ -91,6 +85,13 @@ class LeaderFollowersTest : public ::testing::Test {
       });
     }
   }
+  // The same; work goes on until go_on_.
+  void start_and_stay_at_work(unsigned workers) {
+    start(workers, [this] {
+      ++at_work_;
+      while (!go_on_) std::this_thread::sleep_for(milliseconds(1));
+    });
+  }
   void serve(const std::function<void()>& work) {
     DeviceEnd source(device_);
     LeaderFollowers::Worker worker(source);
@@ -98,7 +99,7 @@ class LeaderFollowersTest : public ::testing::Test {
       const auto size = turns_->take(worker);
       if (!size) {
         ++saw_end_;
-        return turns_->end();
+        return;
       }
       if (*size == 0) continue;
       ++taken_;
@@ -118,8 +119,8 @@ class LeaderFollowersTest : public ::testing::Test {
 
   Device device_;
   const std::unique_ptr<LeaderFollowers> turns_;
-  std::atomic<unsigned> taken_{0}, saw_end_{0}, ended_{0};
-  std::atomic<bool> stopping_{false};
+  std::atomic<unsigned> taken_{0}, saw_end_{0}, ended_{0}, at_work_{0};
+  std::atomic<bool> stopping_{false}, go_on_{false};
   std::vector<std::jthread> threads_;
 };
 
@@ -148,30 +149,20 @@ TEST_F(LeaderFollowersTest, EachRequestIsTakenOnce) {
 }
 
 TEST_F(LeaderFollowersTest, ARequestDoesNotWaitForTheWorkOnOthers) {
-  std::atomic<bool> go_on{false};
-  std::atomic<unsigned> at_work{0};
-  start(4, [&] {
-    ++at_work;
-    while (!go_on) std::this_thread::sleep_for(milliseconds(1));
-  });
+  start_and_stay_at_work(4);
   for (unsigned i = 1; i <= 4; ++i) {
     device_.put();
-    EXPECT_TRUE(eventually([&] { return at_work == i; })) << i;  // the ones before are at work still
+    EXPECT_TRUE(eventually([&] { return at_work_ == i; })) << i;  // the ones before are at work still
   }
-  go_on = true;
+  go_on_ = true;
   end();
 }
 
 TEST_F(LeaderFollowersTest, ManyRequestsAtOnceHaveAllWorkersAtWork) {
-  std::atomic<bool> go_on{false};
-  std::atomic<unsigned> at_work{0};
-  start(4, [&] {
-    ++at_work;
-    while (!go_on) std::this_thread::sleep_for(milliseconds(1));
-  });
+  start_and_stay_at_work(4);
   device_.put(10);
-  EXPECT_TRUE(eventually([&] { return at_work == 4; }));
-  go_on = true;
+  EXPECT_TRUE(eventually([&] { return at_work_ == 4; }));
+  go_on_ = true;
   EXPECT_TRUE(eventually([&] { return taken_ == 10; }));
   end();
 }

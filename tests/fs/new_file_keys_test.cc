@@ -32,6 +32,7 @@ class HastyClock final : public Clock {
 
 class NewFileKeysTest : public ::testing::Test {
  protected:
+  static constexpr std::chrono::seconds kPatience{20};
   NewFileKeysTest() {
     volume_.id = VolumeId::random();
     volume_.suite = 1;
@@ -46,11 +47,8 @@ class NewFileKeysTest : public ::testing::Test {
   ~NewFileKeysTest() override { new_keys_->stop(); }
 
   std::uint64_t asked() const { return server_.counters().generates; }
-  // False if that many were not asked for within twenty seconds.
   bool wait_for_asked(std::uint64_t count) const {
-    for (int i = 0; i < 4000 && asked() < count; ++i)
-      std::this_thread::sleep_for(std::chrono::milliseconds(5));
-    return asked() >= count;
+    return testing::eventually([&] { return asked() >= count; }, kPatience);
   }
   // From far away, and with keys asked for ahead.
   void fill() {
@@ -63,7 +61,7 @@ class NewFileKeysTest : public ::testing::Test {
   }
   // Asked for is not yet answered.
   bool all_answered() const {
-    return testing::eventually([&] { return new_keys_->questions_under_way() == 0; });
+    return testing::eventually([&] { return new_keys_->questions_under_way() == 0; }, kPatience);
   }
 
   FakeKmsServer server_;
