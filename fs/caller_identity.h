@@ -17,7 +17,7 @@
 namespace kmsfs {
 
 // Who asks, for ownership of what is created. Permission itself is checked by the kernel
-// (default_permissions).
+// (default_permissions), or it is root's own mount.
 struct Caller {
   uid_t uid = 0;
   gid_t gid = 0;

@@ -95,12 +95,15 @@ class FileSystem {
     std::size_t node_budget = 1 << 18;  // nodes known before cold ones are expired
     bool maintenance_thread = true;     // calls maintain() each second; tests do it themselves
   };
-  // Called without locks, from a thread of the FileSystem's own: they may wait for operations that they
-  // cause.
+  // Called without locks, from a thread of the FileSystem's own where nothing else is said: they may wait for
+  // operations that they cause.
   struct Notifier {
-    std::function<void(NodeId)> invalidate_node;  // write back, then drop the kernel's pages and attributes
+    // Write back, then drop the kernel's pages and attributes.
+    std::function<void(NodeId)> invalidate_node = {};
     // (parent, name): drop the name, so that the kernel forgets the node if nobody uses it.
-    std::function<void(NodeId, const std::string&)> expire_entry;
+    std::function<void(NodeId, const std::string&)> expire_entry = {};
+    // An operation changed attributes that it does not answer with. From within it: may not wait for others.
+    std::function<void(NodeId)> forget_attributes = {};
   };
 
   // All references must outlive the FileSystem.

@@ -170,6 +170,7 @@ struct FileSystem::State {
   Result<std::array<std::byte, 16>> xattr_owner(const NodePtr& node);
   Result<StoredXattr> stored_xattr(const NodePtr& node, const std::string& name);
   void learn_xattrs(Node& node, int path_fd);
+  Result<void> clear_set_group_id(int path_fd) const;
   std::mutex& xattr_lock(const Node& node) { return xattr_locks[node.id % xattr_locks.size()]; }
 
   Result<void> truncate(const NodePtr& node, std::uint64_t size, const Caller* unprivileged);

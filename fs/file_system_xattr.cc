@@ -81,15 +81,25 @@ Result<void> FileSystem::set_xattr(NodeId id, const std::string& name, ByteView 
     sealed = std::move(*made);
     value = sealed;
   }
-  std::lock_guard lock(s.xattr_lock(**node));
-  KMSFS_TRY(s.disk.set_xattr(stored->path->get(), stored->name, value, flags));
-  (*node)->no_xattrs = false;
-  (*node)->no_capability = false;
-  if (!kill_set_group_id) return {};
-  auto attributes = s.disk.stat(stored->path->get());
+  {
+    std::lock_guard lock(s.xattr_lock(**node));
+    KMSFS_TRY(s.disk.set_xattr(stored->path->get(), stored->name, value, flags));
+    (*node)->no_xattrs = false;
+    (*node)->no_capability = false;
+    if (kill_set_group_id) KMSFS_TRY(s.clear_set_group_id(stored->path->get()));
+  }
+  if (name != kAccessAcl) return {};
+  // An access list sets mode bits, which a kernel that does not check permissions does not know.
+  const auto forget = s.notifier.with([](const Notifier& told) { return told.forget_attributes; });
+  if (forget) forget(id);
+  return {};
+}
+
+Result<void> FileSystem::State::clear_set_group_id(int path_fd) const {
+  auto attributes = disk.stat(path_fd);
   if (!attributes) return std::move(attributes).error();
   if ((attributes->st_mode & S_ISGID) == 0) return {};
-  return s.disk.change_mode(stored->path->get(), attributes->st_mode & 07777 & ~S_ISGID);
+  return disk.change_mode(path_fd, attributes->st_mode & 07777 & ~S_ISGID);
 }
 
 Result<Bytes> FileSystem::get_xattr(NodeId id, const std::string& name) {

@@ -1,5 +1,5 @@
 // Attributes, extended attributes, and those of the whole volume. Who may change what, the kernel has
-// checked.
+// checked, or nobody but root is let in.
 #include "fs/fuse_front_parts.h"
 
 namespace kmsfs::front {
@@ -29,6 +29,15 @@ AttributeChange change_of(const struct stat& to, int what, const fuse_file_info*
 void setattr(fuse_req_t request, fuse_ino_t node, struct stat* to, int what, fuse_file_info* file) {
   reply_attributes(request,
                    files_of(request).set_attributes(node, change_of(*to, what, file), caller_of(request)));
+}
+
+// The kernel asks only where it does not check itself: root may do anything, but run what nobody may run.
+void access(fuse_req_t request, fuse_ino_t node, int rights) {
+  if ((rights & X_OK) == 0) return reply_done(request, {});
+  const auto attributes = files_of(request).get_attributes(node);
+  if (!attributes) return reply_error(request, attributes.error());
+  const bool may = S_ISDIR(attributes->st_mode) || (attributes->st_mode & 0111) != 0;
+  fuse_reply_err(request, may ? 0 : EACCES);
 }
 
 void statfs(fuse_req_t request, fuse_ino_t) {
@@ -77,6 +86,7 @@ void removexattr(fuse_req_t request, fuse_ino_t node, const char* name) {
 void add_attribute_operations(fuse_lowlevel_ops& operations) {
   operations.getattr = getattr;
   operations.setattr = setattr;
+  operations.access = access;
   operations.statfs = statfs;
 }
 

@@ -96,6 +96,8 @@ void FuseHandler::dispatch(std::byte* at, std::size_t size) {
   // Asks for no reply. libfuse would keep it, and send it again on a descriptor that it does not know.
   if (const auto* in = request_.as<fuse_interrupt_in>(); opcode_ == FUSE_INTERRUPT && in != nullptr)
     return connection_.interrupts.interrupt(in->unique);
+  if (!connection_.choices.check_permissions && !may_be_made())
+    return static_cast<void>(send_raw(RawAnswer::failed(EACCES)));
   if (opcode_ > kLastKnownToLibfuse) return answer_unknown();
   fuse_buf buffer{};
   buffer.mem = at;
@@ -116,15 +118,54 @@ std::size_t FuseHandler::narrow_setxattr(std::byte* at, std::size_t size) {
   return kLess;
 }
 
+// Where root alone may enter: by root. The kernel looks at the ids of the process, and a file server that is
+// root can act as somebody else for a while (setfsuid(2)), whom nobody would check. What it has opened before
+// it may use.
+bool FuseHandler::may_be_made() const {
+  if (request_.header->uid == 0) return true;
+  switch (opcode_) {
+    case FUSE_INIT:
+    case FUSE_DESTROY:
+    case FUSE_FORGET:
+    case FUSE_BATCH_FORGET:
+    case FUSE_GETATTR:  // of a node that the kernel knows, with its attributes
+    case FUSE_READ:
+    case FUSE_WRITE:
+    case FUSE_FALLOCATE:
+    case FUSE_LSEEK:
+    case FUSE_COPY_FILE_RANGE:
+    case wire::kCopyFileRange64:
+    case FUSE_GETLK:
+    case FUSE_SETLK:
+    case FUSE_SETLKW:
+    case FUSE_FSYNC:
+    case FUSE_FSYNCDIR:
+    case FUSE_FLUSH:
+    case FUSE_RELEASE:
+    case FUSE_RELEASEDIR:
+      return true;
+    case FUSE_SETATTR: {
+      const auto* in = request_.as<fuse_setattr_in>();
+      return in != nullptr && (in->valid & FATTR_FH) != 0;
+    }
+    default:
+      return false;
+  }
+}
+
 void FuseHandler::answer_unknown() {
-  RawAnswer answer = connection_.unknown.answer(request_);
+  const RawAnswer answer = connection_.unknown.answer(request_);
+  if (!send_raw(answer)) connection_.unknown.undelivered(request_, answer);
+}
+
+bool FuseHandler::send_raw(RawAnswer answer) {
   fuse_out_header header{};
   header.error = -answer.error;
   header.unique = request_.header->unique;
   const std::size_t size = answer.error == 0 ? answer.size : 0;
   header.len = static_cast<std::uint32_t>(sizeof header + size);
   std::array<iovec, 2> parts{iovec{&header, sizeof header}, iovec{answer.bytes.data(), size}};
-  if (reply(parts.data(), size == 0 ? 1 : 2) < 0) connection_.unknown.undelivered(request_, answer);
+  return reply(parts.data(), size == 0 ? 1 : 2) >= 0;
 }
 
 ssize_t FuseHandler::reply(iovec* parts, int count) {

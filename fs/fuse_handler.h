@@ -92,7 +92,9 @@ class FuseHandler {
   ssize_t reply(iovec* parts, int count);
   std::size_t narrow_setxattr(std::byte* at, std::size_t size);
   void dispatch(std::byte* at, std::size_t size);
+  bool may_be_made() const;
   void answer_unknown();
+  bool send_raw(RawAnswer answer);  // false: not delivered
   void amend_init_reply(iovec& body) const;
 
   FuseRequest request_;

@@ -48,7 +48,8 @@ std::uint64_t chosen_flags(const fuse_init_in& offered, const InitChoices& choic
       FUSE_HANDLE_KILLPRIV_V2 | FUSE_SETXATTR_EXT | wire::kCreateSupplementaryGroup | FUSE_HAS_EXPIRE_ONLY |
       // A node id means nothing once it is forgotten, so a file handle could not be resolved.
       wire::kNoExportSupport;
-  if (choices.access_lists) wanted |= FUSE_POSIX_ACL;
+  // To the kernel this one means default_permissions, too.
+  if (choices.access_lists && choices.check_permissions) wanted |= FUSE_POSIX_ACL;
   if (choices.shared) {
     wanted |= FUSE_READDIRPLUS_AUTO | FUSE_AUTO_INVAL_DATA | FUSE_POSIX_LOCKS | FUSE_FLOCK_LOCKS |
               wire::kDirectIoAllowMmap;

@@ -16,7 +16,10 @@ struct InitChoices {
   bool writeback = true;
   bool shared = false;  // others change the volume too: no writeback, pages are checked against time and size
   std::uint16_t max_background = 128;  // the kernel's 12 starve read-ahead and let releases pile up
-  bool access_lists = true;            // POSIX ACLs, which the kernel reads as extended attributes
+  // The kernel checks permissions (to it, default_permissions): otherwise root alone may enter, and requests
+  // of others are refused.
+  bool check_permissions = true;
+  bool access_lists = true;    // POSIX ACLs, which the kernel reads as extended attributes
   bool busy_wait = true;       // of the workers (the kernel is not told): look for requests where that helps
   bool over_io_uring = false;  // requests shall come over rings; the kernel waits until they are there
 };

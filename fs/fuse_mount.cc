@@ -66,6 +66,7 @@ Result<void> Mounted::State::mount(FileSystem& file_system, const MountOptions& 
   InitChoices choices;
   choices.writeback = options.writeback && !options.shared;
   choices.shared = options.shared;
+  choices.check_permissions = options.kernel_checks_permissions();
   choices.access_lists = options.extended_attributes;
   choices.busy_wait = options.busy_wait;
   // Over io_uring the kernel tells nothing of signals, and a program that waits for a lock could not be
@@ -79,7 +80,8 @@ Result<void> Mounted::State::mount(FileSystem& file_system, const MountOptions& 
   notifier = std::make_shared<FuseNotifier>(*transport);
   file_system.set_notifier(
       {[to = notifier](NodeId node) { to->invalidate_node(node); },
-       [to = notifier](NodeId parent, const std::string& name) { to->expire_entry(parent, name); }});
+       [to = notifier](NodeId parent, const std::string& name) { to->expire_entry(parent, name); },
+       [to = notifier](NodeId node) { to->forget_attributes(node); }});
   front.set_give([to = notifier](NodeId node, ByteView content) { to->store(node, content); });
   KMSFS_TRY(transport->start());
   raise_kernel_limits(point.device());

@@ -16,6 +16,13 @@ void FuseNotifier::invalidate_node(std::uint64_t node) {
   send(FUSE_NOTIFY_INVAL_INODE, {bytes_of(out)});
 }
 
+void FuseNotifier::forget_attributes(std::uint64_t node) {
+  fuse_notify_inval_inode_out out{};
+  out.ino = node;
+  out.off = -1;  // before the first page: none of them
+  send(FUSE_NOTIFY_INVAL_INODE, {bytes_of(out)});
+}
+
 void FuseNotifier::expire_entry(std::uint64_t parent, const std::string& name) {
   fuse_notify_inval_entry_out out{};
   out.parent = parent;

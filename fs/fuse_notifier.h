@@ -19,6 +19,8 @@ class FuseNotifier {
 
   // Has dirty pages written, then drops pages and attributes.
   void invalidate_node(std::uint64_t node);
+  // Drops the attributes alone. A handler may call this one: it waits for no request.
+  void forget_attributes(std::uint64_t node);
   // Lets a name expire: the kernel asks again when somebody uses it, and forgets the node if nobody does.
   void expire_entry(std::uint64_t parent, const std::string& name);
 

@@ -43,13 +43,14 @@ constexpr FlagOption kFlagOptions[] = {
     {"nobusywait", &MountOptions::busy_wait, false},
     {"busywait", &MountOptions::busy_wait, true},
     {"allow_other", &MountOptions::allow_other, true},
+    {"default_permissions", &MountOptions::default_permissions, true},
     {"shared", &MountOptions::shared, true},
     {"debug", &MountOptions::debug, true},
 };
 // What mount(8) and fstab say to others than us, and what is so anyway.
-constexpr std::string_view kIgnoredOptions[] = {
-    "defaults", "auto",     "noauto",     "user",        "nouser", "users", "nofail",
-    "_netdev",  "relatime", "norelatime", "strictatime", "owner",  "group", "default_permissions"};
+constexpr std::string_view kIgnoredOptions[] = {"defaults",    "auto",   "noauto",  "user",     "nouser",
+                                                "users",       "nofail", "_netdev", "relatime", "norelatime",
+                                                "strictatime", "owner",  "group"};
 
 bool ignored(std::string_view option) {
   return std::find(std::begin(kIgnoredOptions), std::end(kIgnoredOptions), option) !=
@@ -75,8 +76,8 @@ Result<UniqueFd> mount_as_root(const MountOptions& options, mode_t root_mode) {
   std::array<char, 32> mode{};
   const auto end = std::to_chars(mode.data(), mode.data() + mode.size(), root_mode & S_IFMT, 8).ptr;
   std::string data = "fd=" + std::to_string(device.get()) + ",rootmode=" + std::string(mode.data(), end) +
-                     ",user_id=" + std::to_string(::geteuid()) + ",group_id=" + std::to_string(::getegid()) +
-                     ",default_permissions";
+                     ",user_id=" + std::to_string(::geteuid()) + ",group_id=" + std::to_string(::getegid());
+  if (options.kernel_checks_permissions()) data += ",default_permissions";
   if (options.allow_other) data += ",allow_other";
   const std::string type = "fuse." + options.subtype;
   if (::mount(options.source.c_str(), options.mountpoint.c_str(), type.c_str(), mount_flags(options),
@@ -216,6 +217,10 @@ Result<bool> MountOptions::take(std::string_view option) {
     return false;
   }
   return true;
+}
+
+bool MountOptions::kernel_checks_permissions() const {
+  return default_permissions || allow_other || ::geteuid() != 0;
 }
 
 Result<MountPoint::Mounted> MountPoint::mount(const MountOptions& options) {

@@ -1,8 +1,7 @@
 // A MountPoint is a directory over which a FUSE file system hangs, and how it got there.
 //
-// Root mounts with mount(2); others through fusermount3, which is set-uid. The kernel checks permissions
-// itself (default_permissions), and the type that df and findmnt show is fuse.kmsfs. Threads: mount() from
-// anywhere; a MountPoint's methods from one thread at a time.
+// Root mounts with mount(2); others through fusermount3, which is set-uid. The type that df and findmnt show
+// is fuse.kmsfs. Threads: mount() from anywhere; a MountPoint's methods from one thread at a time.
 #pragma once
 
 #include <sys/types.h>
@@ -23,7 +22,8 @@ struct MountOptions {
   std::string source;             // what df shows in its first column, for example the backing directory
   std::string subtype = "kmsfs";  // the type is "fuse." and this
   bool read_only = false;
-  bool allow_other = false;  // others than who mounts may see it
+  bool allow_other = false;          // others than who mounts may see it
+  bool default_permissions = false;  // the kernel checks permissions even where root alone may see it
   bool nosuid = true;
   bool nodev = true;
   bool noexec = false;
@@ -41,6 +41,9 @@ struct MountOptions {
   // One word of `-o`: true if it was an option of a mount and is now set, false if it is none of ours.
   // kInvalid: ours, with a value that cannot be.
   Result<bool> take(std::string_view option);
+  // Modes and access lists decide. Not where root alone may enter, who passes all of them: the kernel would
+  // ask for a directory's attributes after each change of it only to let root pass.
+  bool kernel_checks_permissions() const;
 };
 
 class MountPoint {

@@ -419,6 +419,7 @@ int serve(const char* source, const char* mountpoint, std::string_view option, i
   if (!there) return give_up(there.error().text);
   NothingUnknown unknown;
   InitChoices choices;
+  choices.check_permissions = options.kernel_checks_permissions();
   choices.busy_wait = options.busy_wait;
   auto transport = make_transport(options.transport, std::move(there->device), make_session(files), unknown,
                                   kWorkers, choices, make_null_logger());

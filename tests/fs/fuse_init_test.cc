@@ -58,6 +58,9 @@ TEST(FuseInit, ChecksAccessListsOnlyIfChosen) {
   EXPECT_NE(chosen_flags(offer(kEverything), choices) & FUSE_POSIX_ACL, 0U);
   choices.access_lists = false;
   EXPECT_EQ(chosen_flags(offer(kEverything), choices) & FUSE_POSIX_ACL, 0U);
+  choices.access_lists = true;
+  choices.check_permissions = false;
+  EXPECT_EQ(chosen_flags(offer(kEverything), choices) & FUSE_POSIX_ACL, 0U);
 }
 
 TEST(FuseInit, CachesWritesOnlyIfChosen) {

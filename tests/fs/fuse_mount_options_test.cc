@@ -1,4 +1,5 @@
 #include <gtest/gtest.h>
+#include <unistd.h>
 
 #include "fs/mount_point.h"
 #include "tests/support/temporary_directory.h"
@@ -30,9 +31,19 @@ TEST(MountOptions, TheLastWordCounts) {
   EXPECT_FALSE(options.busy_wait);
 }
 
+TEST(MountOptions, LetTheKernelCheckPermissionsWhereOthersMayEnter) {
+  MountOptions options;
+  EXPECT_EQ(options.kernel_checks_permissions(), ::geteuid() != 0);
+  for (const char* word : {"allow_other", "default_permissions"}) {
+    MountOptions more;
+    ASSERT_TRUE(more.take(word).ok());
+    EXPECT_TRUE(more.kernel_checks_permissions()) << word;
+  }
+}
+
 TEST(MountOptions, IgnoreWhatIsForOthers) {
   MountOptions options;
-  for (const char* word : {"defaults", "_netdev", "nofail", "x-systemd.automount", "default_permissions"}) {
+  for (const char* word : {"defaults", "_netdev", "nofail", "x-systemd.automount"}) {
     const auto taken = options.take(word);
     ASSERT_TRUE(taken.ok()) << word;
     EXPECT_TRUE(*taken) << word;

@@ -65,7 +65,9 @@ TEST_F(FewRequests, DirectoriesAreOpenedAndListedAgainWithoutAsking) {
 }
 
 TEST_F(FewRequests, RemovingAFileTakesThree) {
-  MountedVolume volume;
+  MountOptions options;
+  options.default_permissions = true;
+  MountedVolume volume(options);
   for (const char* name : {"first", "second", "third"}) volume.write(name, "x");
   ASSERT_EQ(::unlink(volume.path("first").c_str()), 0);
   const auto before = all(volume);

@@ -126,7 +126,7 @@ class MountOptionsOfRoot : public ::testing::Test {
 
 TEST_F(MountOptionsOfRoot, AreShownByFindmntAndHonoured) {
   ASSERT_TRUE(volume_.mount());
-  EXPECT_TRUE(shown("OPTIONS", "rw nosuid nodev default_permissions"));
+  EXPECT_TRUE(shown("OPTIONS", "rw nosuid nodev"));
   EXPECT_TRUE(shown("FSTYPE", "fuse.kmsfs"));
   EXPECT_TRUE(shown("SOURCE", volume_.backing()));
   ASSERT_TRUE(
@@ -138,7 +138,7 @@ TEST_F(MountOptionsOfRoot, AreShownByFindmntAndHonoured) {
   ASSERT_TRUE(volume_.mount("-o suid,dev,allow_other,fsname=a\\\\,name,subtype=special"));
   EXPECT_TRUE(shown("FSTYPE", "fuse.special"));
   EXPECT_TRUE(volume_.in_mount("test \"$(findmnt -no SOURCE .)\" = a,name"));
-  EXPECT_TRUE(shown("OPTIONS", "rw allow_other"));
+  EXPECT_TRUE(shown("OPTIONS", "rw allow_other default_permissions"));
   EXPECT_TRUE(
       volume_.in_mount("! findmnt -no OPTIONS . | grep -q 'nosuid\\|nodev'; echo x > null; chmod 755 .. ; "
                        "test $(setpriv --reuid 54321 --regid 54321 --clear-groups ./id -u) = 0"));
