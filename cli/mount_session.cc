@@ -194,6 +194,7 @@ Outcome MountSession::make_file_system() {
   options.as_caller = ::geteuid() == 0;
   options.selinux = has_line("/proc/filesystems", "nodev\tselinuxfs");  // as libselinux sees it
   options.shared = request_.mount.shared;
+  options.kernel_keeps_times = request_.mount.kernel_caches_writes();
   if (const auto since = record_->unclean_since()) {
     options.recover = true;
     options.recover_since = to_timespec(std::max(*since - kClockMargin, WallTime(0)));

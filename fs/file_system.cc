@@ -37,8 +37,16 @@ FileSystem::State::State(Disk& disk_seam, const Volume& opened_volume, KeyCache&
       new_keys(opened_volume.parameters(), key_cache, time),
       branch_keys(opened_volume.parameters(), key_cache, time),
       prefetch(prefetch_source(), time),
-      content{disk_seam,        opened_volume, key_cache, time, logger, recover_since(chosen),
-              chosen.read_only, chosen.shared, {}} {}
+      content{disk_seam,
+              opened_volume,
+              key_cache,
+              time,
+              logger,
+              recover_since(chosen),
+              chosen.read_only,
+              chosen.shared,
+              chosen.kernel_keeps_times,
+              {}} {}
 
 FileSystem::FileSystem(std::unique_ptr<State> state) : state_(std::move(state)) {}
 

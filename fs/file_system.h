@@ -60,9 +60,11 @@ struct AttributeChange {
 struct DirectoryEntry {
   std::string_view name;
   ino_t inode = 0;
-  mode_t type = 0;               // S_IFMT bits
-  std::uint64_t next = 0;        // the offset to go on from
-  const Entry* entry = nullptr;  // with plus: looked up; nullptr for "." and ".." and entries that vanished
+  mode_t type = 0;         // S_IFMT bits
+  std::uint64_t next = 0;  // the offset to go on from
+  // With plus: looked up. nullptr for ".", "..", entries that vanished, and those of which the kernel knows
+  // it all.
+  const Entry* entry = nullptr;
 };
 // False: no room; the entry was not taken.
 using DirectorySink = std::function<bool(const DirectoryEntry&)>;
@@ -87,7 +89,9 @@ class FileSystem {
     bool read_only = false;
     bool as_caller = false;  // a root mount: create as the caller (uid, gid, supplementary groups)
     bool shared = false;     // other mounts change the volume meanwhile: docs/SHARING.md
-    bool selinux = false;    // this machine labels files; otherwise programs need not ask each for a label
+    // The kernel caches writes (FUSE_WRITEBACK_CACHE), and tells their times by itself.
+    bool kernel_keeps_times = false;
+    bool selinux = false;  // this machine labels files; otherwise programs need not ask each for a label
     bool recover = false;  // the last mount on this host ended without unmounting: repair what that explains
     timespec recover_since{};  // ... in files whose backing change time is not older than this
     // Descriptors of directories kept for reuse; 0: a quarter of RLIMIT_NOFILE.

@@ -132,7 +132,7 @@ Result<void> FileSystem::write(NodeId id, HandleId, std::uint64_t offset, ByteVi
         KMSFS_TRY(file.write_at(append ? file.size() : offset, data));
         return s.kill_privileges(file.fd(), false, unprivileged);
       },
-      from_page_cache));
+      from_page_cache ? Inode::Origin::kPageCache : Inode::Origin::kProgram));
 }
 
 // Nothing is held back here: what was written is with the backing file system already.

@@ -95,7 +95,7 @@ Result<Created> FileSystem::State::create_new(const Parent& in, const StoredName
   const NodePtr node = nodes.look_up(made->backing, in.node, stored.entry);
   node->no_capability = !options.shared;
   node->opened = true;
-  content_of(node).adopt(std::move(made->file), std::move(made->key));
+  content_of(node).adopt(std::move(made->file), std::move(made->key), made->backing.st_mtim);
   return Created{entry(node, made->backing), add_handle(node)};
 }
 
@@ -113,7 +113,7 @@ Result<Created> FileSystem::create_unnamed(NodeId parent_id, mode_t mode, int fl
   if (!path) return std::move(path).error();
   const NodePtr node = s.nodes.add_unnamed(made->backing, std::move(*path));
   node->opened = true;
-  s.content_of(node).adopt(std::move(made->file), std::move(made->key));
+  s.content_of(node).adopt(std::move(made->file), std::move(made->key), made->backing.st_mtim);
   return Created{s.entry(node, made->backing), s.add_handle(node)};
 }
 

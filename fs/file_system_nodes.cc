@@ -219,7 +219,9 @@ Result<struct stat> FileSystem::set_attributes(NodeId id, const AttributeChange&
   }
   const auto apply = [&](int fd) { return s.apply(change, fd); };
   if ((*node)->is(S_IFREG)) {
-    if (auto applied = s.content_of(*node).if_open(apply)) return std::move(*applied);
+    Inode& inode = s.content_of(*node);
+    auto applied = change.modification_time ? inode.set_times_if_open(apply) : inode.if_open(apply);
+    if (applied) return std::move(*applied);
   }
   auto path = s.path_descriptor(*node);
   if (!path) return std::move(path).error();

@@ -35,7 +35,7 @@ struct Mounted::State {
   State(FileSystem& file_system, const MountOptions& options, Logger log)
       : logger(std::move(log)),
         workers(options.workers),
-        front(file_system, options.writeback && !options.shared, options.shared) {}
+        front(file_system, options.kernel_caches_writes(), options.shared) {}
   ~State() {
     if (notifier) notifier->close();
   }
@@ -64,7 +64,7 @@ Result<void> Mounted::State::mount(FileSystem& file_system, const MountOptions& 
   point = std::move(there->point);
   path = point.path();
   InitChoices choices;
-  choices.writeback = options.writeback && !options.shared;
+  choices.writeback = options.kernel_caches_writes();
   choices.shared = options.shared;
   choices.check_permissions = options.kernel_checks_permissions();
   choices.access_lists = options.extended_attributes;

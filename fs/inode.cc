@@ -224,12 +224,13 @@ Result<UniqueFd> Inode::reopen(int flags) const {
   return services_.disk.reopen(file_->fd(), flags);
 }
 
-void Inode::adopt(std::unique_ptr<EncryptedFile> file, FileKey key) {
+void Inode::adopt(std::unique_ptr<EncryptedFile> file, FileKey key, const timespec& modified) {
   std::lock_guard lock(mutex_);
   assert(opens_ == 0);  // its name is not to be found before this
   file_ = std::move(file);
   file_id_ = file_->file_id();
   key_ = std::move(key);
+  modified_ = modified;
   writable_ = true;
   opens_ = 1;
   ++generation_;
@@ -242,6 +243,7 @@ void Inode::close() {
   mark_clean_locked();
   file_.reset();
   key_ = FileKey();
+  modified_.reset();
   writable_ = false;
   ++generation_;
   --services_.figures.open_files;
@@ -284,22 +286,45 @@ Result<void> Inode::sync(bool data_only) {
     if (!file_) return Error::from_errno(EBADF);
     return data_only ? services_.disk.sync_data(file_->fd()) : services_.disk.sync(file_->fd());
   }
-  auto done =
-      change([&](EncryptedFile& file) { return keep_times([&] { return file.sync(data_only); }); }, true);
+  auto done = change([&](EncryptedFile& file) { return keep_times([&] { return file.sync(data_only); }); },
+                     Origin::kOurselves);
   if (done || done.error().system_errno != EBADF) return done;
   std::shared_lock lock(mutex_);
   if (!file_) return Error::from_errno(EBADF);
   return data_only ? services_.disk.sync_data(file_->fd()) : services_.disk.sync(file_->fd());
 }
 
+// A cached write was made when the program made it. The kernel tells that time unless it is the one that it
+// has for the file, as with one that was made in the same tick of its clock; so a write as such moves
+// nothing.
+void Inode::keep_time_of(Origin origin) {
+  if (origin == Origin::kOurselves) return;
+  if (origin == Origin::kProgram || !services_.kernel_keeps_times) return modified_.reset();
+  if (!modified_) modified_ = modification_time();
+}
+
+std::optional<timespec> Inode::modification_time() const {
+  const auto attributes = services_.disk.stat(file_->fd());
+  return attributes ? std::optional(attributes->st_mtim) : std::nullopt;
+}
+
+std::optional<Result<struct stat>> Inode::set_times_if_open(
+    const std::function<Result<struct stat>(int fd)>& set) {
+  std::lock_guard lock(mutex_);
+  if (!file_) return std::nullopt;
+  auto now = set(file_->fd());
+  modified_ = now ? std::optional(now->st_mtim) : std::nullopt;
+  return now;
+}
+
 // Writing the state slot is our own book-keeping: it must not look like a change of the file.
 template <typename Write>
 Result<void> Inode::keep_times(Write&& write) {
   if (services_.shared || file_->clean()) return write();
-  auto before = services_.disk.stat(file_->fd());
+  const auto modified = modified_ ? modified_ : modification_time();
   KMSFS_TRY(write());
-  if (!before) return {};
-  const timespec times[2] = {{0, UTIME_OMIT}, before->st_mtim};
+  if (!modified) return {};
+  const timespec times[2] = {{0, UTIME_OMIT}, *modified};
   // Not ours to set if the file belongs to another user; then its time is off, and nothing else.
   (void)services_.disk.change_times(file_->fd(), times).ok();
   return {};

@@ -50,7 +50,8 @@ struct ContentServices {
   Logger logger;
   std::optional<timespec> recover_since;  // repair files whose backing change time is not older
   bool read_only = false;
-  bool shared = false;  // other mounts change the files too
+  bool shared = false;              // other mounts change the files too
+  bool kernel_keeps_times = false;  // it caches writes
   ContentFigures figures;
   // What backing files that are closed tell wrong, because a failing disk took no change any more.
   Guarded<std::map<FileId, std::uint64_t>> sizes_of_unfinished{};
@@ -67,10 +68,15 @@ class Inode {
 
   // Each success needs one close(). Asks the KMS if the key is not in the cache.
   Result<void> open(const Opener& opener, bool writable);
-  // A file just created, open for writing: counts as one open().
-  void adopt(std::unique_ptr<EncryptedFile> file, FileKey key);
+  // A file just created, open for writing, with its modification time: counts as one open().
+  void adopt(std::unique_ptr<EncryptedFile> file, FileKey key, const timespec& modified);
   // The last one marks the file clean; that failing is logged and counted, and harms no data.
   void close();
+
+  // On whose behalf the content changes. kPageCache: the program's write returned earlier, and the kernel
+  // tells when that was if it is not what it took for the modification time already. kOurselves:
+  // book-keeping.
+  enum class Origin { kProgram, kPageCache, kOurselves };
 
   // Runs `use(const EncryptedFile&)` together with others, or `use(EncryptedFile&)` alone, with keys that may
   // be used.
@@ -82,7 +88,7 @@ class Inode {
   template <typename F>
   bool read_if_usable(F&& use);
   template <typename Use>
-  auto change(Use&& use, bool from_page_cache = false) -> std::invoke_result_t<Use, EncryptedFile&>;
+  auto change(Use&& use, Origin origin = Origin::kProgram) -> std::invoke_result_t<Use, EncryptedFile&>;
   Result<void> sync(bool data_only);
 
   // What `use(int fd)` says of the backing file, whose name does not matter; nothing if it is not open.
@@ -92,6 +98,8 @@ class Inode {
     if (!file_) return std::nullopt;
     return use(file_->fd());
   }
+  // The same for what sets the modification time, and says which one that is.
+  std::optional<Result<struct stat>> set_times_if_open(const std::function<Result<struct stat>(int fd)>& set);
   // The open file once more, though its name may be gone or another's. ESTALE if it is not open.
   Result<UniqueFd> reopen(int flags) const;
   // The file id that the header names, without its key: for what hangs on the file id.
@@ -137,6 +145,8 @@ class Inode {
   Result<SharedLock> lock_for_changing();
   Result<std::unique_ptr<EncryptedFile>> open_shared(Prepared& prepared, const DataKey& data_key);
   Result<void> revive();
+  void keep_time_of(Origin origin);
+  std::optional<timespec> modification_time() const;
   template <typename Write>
   Result<void> keep_times(Write&& write);
   void mark_clean_locked();
@@ -155,6 +165,8 @@ class Inode {
   std::uint64_t opens_ = 0;
   std::uint64_t generation_ = 0;  // counts openings and closings of the backing file
   std::optional<FileId> file_id_;
+  std::optional<timespec>
+      modified_;  // what the time shall be when the file is marked clean; none: what it is
 
   std::atomic<std::int64_t> grace_until_ns_{0};  // boot time; 0: the key was good when it was last used
   std::atomic<bool> withdrawn_{false};
@@ -216,15 +228,18 @@ bool Inode::read_if_usable(F&& use) {
 }
 
 template <typename F>
-auto Inode::change(F&& use, bool from_page_cache) -> std::invoke_result_t<F, EncryptedFile&> {
+auto Inode::change(F&& use, Origin origin) -> std::invoke_result_t<F, EncryptedFile&> {
   constexpr int kAttempts = 3;
   Result<void> problem;
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     {
       const auto lock = locked<std::unique_lock<std::shared_mutex>>();
-      problem = usable(from_page_cache ? Use::kFromPageCache : Use::kPlain);
+      problem = usable(origin == Origin::kProgram ? Use::kPlain : Use::kFromPageCache);
       if (problem && !writable_) return Error::from_errno(EBADF);
-      if (problem && !services_.shared) return use(*file_);
+      if (problem && !services_.shared) {
+        keep_time_of(origin);
+        return use(*file_);
+      }
       if (problem) {
         auto locked = lock_for_changing();
         if (!locked) return std::move(locked).error();

@@ -44,6 +44,7 @@ struct MountOptions {
   // Modes and access lists decide. Not where root alone may enter, who passes all of them: the kernel would
   // ask for a directory's attributes after each change of it only to let root pass.
   bool kernel_checks_permissions() const;
+  bool kernel_caches_writes() const { return writeback && !shared; }
 };
 
 class MountPoint {

@@ -74,6 +74,7 @@ class MountedVolume {
     FileSystem::Options options = files_options_;
     options.read_only = options_.read_only;
     options.as_caller = ::geteuid() == 0;
+    options.kernel_keeps_times = options_.kernel_caches_writes();
     auto files =
         FileSystem::make(disk_, backing_descriptor(), *volume_, *keys_, clock_, make_null_logger(), options);
     ASSERT_TRUE(files.ok()) << files.error().text;
