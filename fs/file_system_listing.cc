@@ -116,6 +116,8 @@ std::optional<FileSystem::State::Listed> FileSystem::State::read_entry(const Par
   auto name = id ? files.plain_name(in.fd(), *id, raw.stored_name) : Result<std::string>(id.error());
   listed.inode = raw.inode;
   listed.type = raw.type;
+  if (look_up && !options.shared && nodes.is_just_looked_up(*in.node, raw.stored_name, raw.inode))
+    look_up = false;
   const bool must_look = look_up || raw.type == 0 || !name;
   if (must_look) {
     std::shared_lock lock(in.entries());

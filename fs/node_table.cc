@@ -35,7 +35,18 @@ NodePtr NodeTable::add_root(const struct stat& attributes, UniqueFd descriptor) 
 NodePtr NodeTable::find(NodeId id) const {
   std::shared_lock lock(mutex_);
   const auto found = by_id_.find(id);
-  return found == by_id_.end() ? nullptr : found->second;
+  if (found == by_id_.end()) return nullptr;
+  if (found->second->only_looked_up_) found->second->only_looked_up_ = false;
+  return found->second;
+}
+
+bool NodeTable::is_just_looked_up(const Node& parent, const std::string& stored_name, ino_t inode) const {
+  std::shared_lock lock(mutex_);
+  const auto found = by_key_.find(Key{parent.device, inode});
+  if (found == by_key_.end()) return false;
+  const Node& node = *found->second;
+  return node.lookups_ != 0 && node.only_looked_up_ && !node.is(S_IFDIR) && node.place_ &&
+         node.place_->parent.get() == &parent && node.place_->stored_name == stored_name;
 }
 
 NodePtr NodeTable::find(dev_t device, ino_t inode) const {

@@ -87,6 +87,7 @@ struct Node {
   Descriptor descriptor_;
   std::optional<std::list<NodePtr>::iterator> kept_at_;  // in the table's list, if it is there
   std::atomic<bool> used_lately_{false};
+  std::atomic<bool> only_looked_up_{true};  // nothing else was asked of it
 };
 
 class NodeTable {
@@ -97,6 +98,9 @@ class NodeTable {
   NodePtr find(NodeId id) const;  // nullptr: unknown
   NodePtr find(dev_t device, ino_t inode) const;
   NodePtr find_inode(ino_t inode) const;
+  // The kernel has looked up what stands at this place and asked nothing else of it, so what it was told holds.
+  // Never of directories.
+  bool is_just_looked_up(const Node& parent, const std::string& stored_name, ino_t inode) const;
 
   // The node of what stands at a place, with one more lookup.
   NodePtr look_up(const struct stat& attributes, const NodePtr& parent, const std::string& stored_name);

@@ -63,6 +63,31 @@ TEST_F(FileSystemListing, AnOffsetIsGoodAfterTheReadingThatItCameFromWasLetGo) {
   EXPECT_EQ(std::set<std::string>(seen.begin(), seen.end()).size(), 52U);
 }
 
+TEST_F(FileSystemListing, WhatWasLookedUpAndNotUsedSinceIsNotLookedUpAgain) {
+  for (const char* name : {"used", "written", "forgotten"}) fs_->forget(make_file(name), 1);
+  make_directory(kRootNode, "directory");
+  const auto looked_up = [&] {
+    std::map<std::string, NodeId> seen;
+    auto done = fs_->read_directory(kRootNode, kNoHandle, 0, true, [&](const DirectoryEntry& entry) {
+      if (entry.entry != nullptr) seen[std::string(entry.name)] = entry.entry->node;
+      return true;
+    });
+    EXPECT_TRUE(done.ok());
+    return seen;
+  };
+  auto first = looked_up();
+  ASSERT_EQ(first.size(), 4U);
+  EXPECT_EQ(looked_up().size(), 1U) << "the directory, whose attributes change with what is in it";
+  ASSERT_TRUE(fs_->get_attributes(first["used"]).ok());
+  auto handle = fs_->open(first["written"], O_WRONLY);
+  ASSERT_TRUE(handle.ok());
+  ASSERT_TRUE(fs_->write(first["written"], *handle, 0, as_bytes("text")).ok());
+  fs_->forget(first["forgotten"], 1);
+  ASSERT_FALSE(fs_->get_attributes(first["forgotten"]).ok());
+  EXPECT_EQ(looked_up().size(), 4U);
+  fs_->release(first["written"], *handle);
+}
+
 TEST_F(FileSystemListing, AHandleOfAnotherDirectoryIsRefused) {
   const NodeId directory = make_directory(kRootNode, "directory");
   auto handle = fs_->open_directory(directory);
