@@ -165,8 +165,7 @@ class Inode {
   std::uint64_t opens_ = 0;
   std::uint64_t generation_ = 0;  // counts openings and closings of the backing file
   std::optional<FileId> file_id_;
-  std::optional<timespec>
-      modified_;  // what the time shall be when the file is marked clean; none: what it is
+  std::optional<timespec> modified_;  // to leave the file with when it is marked clean; none: its own
 
   std::atomic<std::int64_t> grace_until_ns_{0};  // boot time; 0: the key was good when it was last used
   std::atomic<bool> withdrawn_{false};
