@@ -98,8 +98,8 @@ class NodeTable {
   NodePtr find(NodeId id) const;  // nullptr: unknown
   NodePtr find(dev_t device, ino_t inode) const;
   NodePtr find_inode(ino_t inode) const;
-  // The kernel has looked up what stands at this place and asked nothing else of it, so what it was told holds.
-  // Never of directories.
+  // The kernel has looked up what stands at this place and asked nothing else of it, so what it was told
+  // holds. Never of directories.
   bool is_just_looked_up(const Node& parent, const std::string& stored_name, ino_t inode) const;
 
   // The node of what stands at a place, with one more lookup.
