@@ -249,12 +249,12 @@ void Inode::close() {
   --services_.figures.open_files;
 }
 
-Result<void> Inode::usable(Use use) {
+Result<void> Inode::usable(Origin origin) {
   if (!file_) return Error::from_errno(EBADF);
   auto good = key_.check();
   if (good && file_->has_keys()) return {};
   if (good) return error(Kind::kExpired, "the content keys were wiped");
-  if (use == Use::kFromPageCache && file_->has_keys()) {
+  if (origin != Origin::kProgram && file_->has_keys()) {
     start_clock_of_grace();
     if (services_.clock.boot_time().count() < grace_until_ns_) return {};
   }

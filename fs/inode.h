@@ -119,7 +119,6 @@ class Inode {
   void mark_clean();
 
  private:
-  enum class Use { kPlain, kFromPageCache };
   struct Prepared {
     UniqueFd fd;
     bool writable = false;
@@ -139,7 +138,7 @@ class Inode {
   Result<bool> may_repair(int fd) const;
   template <typename Lock>
   Lock locked();
-  Result<void> usable(Use use);  // with the lock held, shared or alone
+  Result<void> usable(Origin origin);  // with the lock held, shared or alone
   // Of shared volumes, with the lock held alone; the result holds the file's lock of all mounts.
   Result<SharedLock> lock_for_reading();
   Result<SharedLock> lock_for_changing();
@@ -189,7 +188,7 @@ auto Inode::read(F&& use) -> std::invoke_result_t<F, const EncryptedFile&> {
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     {
       const auto lock = locked<std::shared_lock<std::shared_mutex>>();
-      problem = usable(Use::kPlain);
+      problem = usable(Origin::kProgram);
       if (problem && !services_.shared) return use(static_cast<const EncryptedFile&>(*file_));
       if (problem) {
         auto current = file_->is_current();
@@ -206,7 +205,7 @@ auto Inode::read(F&& use) -> std::invoke_result_t<F, const EncryptedFile&> {
     }
     if (problem) {
       const auto lock = locked<std::unique_lock<std::shared_mutex>>();
-      problem = usable(Use::kPlain);
+      problem = usable(Origin::kProgram);
       if (problem) {
         auto locked = lock_for_reading();
         if (!locked) return std::move(locked).error();
@@ -221,7 +220,7 @@ auto Inode::read(F&& use) -> std::invoke_result_t<F, const EncryptedFile&> {
 template <typename F>
 bool Inode::read_if_usable(F&& use) {
   std::shared_lock lock(mutex_);
-  if (!usable(Use::kPlain)) return false;
+  if (!usable(Origin::kProgram)) return false;
   use(static_cast<const EncryptedFile&>(*file_));
   return true;
 }
@@ -233,7 +232,7 @@ auto Inode::change(F&& use, Origin origin) -> std::invoke_result_t<F, EncryptedF
   for (int attempt = 0; attempt < kAttempts; ++attempt) {
     {
       const auto lock = locked<std::unique_lock<std::shared_mutex>>();
-      problem = usable(origin == Origin::kProgram ? Use::kPlain : Use::kFromPageCache);
+      problem = usable(origin);
       if (problem && !writable_) return Error::from_errno(EBADF);
       if (problem && !services_.shared) {
         keep_time_of(origin);

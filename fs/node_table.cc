@@ -40,13 +40,17 @@ NodePtr NodeTable::find(NodeId id) const {
   return found->second;
 }
 
+bool NodeTable::stands_at(const Node& node, const Node& parent, const std::string& stored_name) {
+  return node.place_ && node.place_->parent.get() == &parent && node.place_->stored_name == stored_name;
+}
+
 bool NodeTable::is_just_looked_up(const Node& parent, const std::string& stored_name, ino_t inode) const {
   std::shared_lock lock(mutex_);
   const auto found = by_key_.find(Key{parent.device, inode});
   if (found == by_key_.end()) return false;
   const Node& node = *found->second;
-  return node.lookups_ != 0 && node.only_looked_up_ && !node.is(S_IFDIR) && node.place_ &&
-         node.place_->parent.get() == &parent && node.place_->stored_name == stored_name;
+  return node.lookups_ != 0 && node.only_looked_up_ && !node.is(S_IFDIR) &&
+         stands_at(node, parent, stored_name);
 }
 
 NodePtr NodeTable::find(dev_t device, ino_t inode) const {
@@ -75,8 +79,7 @@ NodePtr NodeTable::look_up(const struct stat& attributes, const NodePtr& parent,
   ++node->lookups_;
   // Of several names the first stays. A single one that is not where we knew it was moved behind our back.
   const bool only_name = attributes.st_nlink == 1 || node->is(S_IFDIR);
-  const bool known =
-      node->place_ && node->place_->parent == parent && node->place_->stored_name == stored_name;
+  const bool known = stands_at(*node, *parent, stored_name);
   if (node->id != kRootNode && !known && (only_name || !node->place_)) {
     place_at(*node, Place{parent, stored_name}, dropped);
     if (!node->is(S_IFDIR)) closed = std::move(node->descriptor_);

@@ -141,6 +141,7 @@ class NodeTable {
   using Dropped = std::vector<NodePtr>;  // destroyed after the lock is gone
 
   static Node& writable(const Node& node) { return const_cast<Node&>(node); }  // NOLINT: the lock is ours
+  static bool stands_at(const Node& node, const Node& parent, const std::string& stored_name);
   NodePtr insert(const struct stat& attributes);
   void place_at(Node& node, const Place& to, Dropped& dropped);
   void unplace(Node& node, Dropped& dropped);

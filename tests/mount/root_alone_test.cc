@@ -1,9 +1,9 @@
 // A mount that root alone may enter: the kernel checks no permissions there, and none are missed.
 #include <fcntl.h>
 #include <sys/fsuid.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
+#include "tests/mount/child.h"
 #include "tests/support/crypto_environment.h"
 #include "tests/support/mounted_volume.h"
 
@@ -22,14 +22,10 @@ class RootAlone : public ::testing::Test {
   // A file server at work for somebody: root, but for the file system. In a process of its own: the errno.
   template <typename Act>
   static int for_another(Act&& act) {
-    const pid_t child = ::fork();
-    if (child == 0) {
+    return in_child([&] {
       ::setfsuid(65501);
-      ::_exit(act() < 0 ? errno : 0);
-    }
-    int status = -1;
-    ::waitpid(child, &status, 0);
-    return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+      return act() < 0 ? errno : 0;
+    });
   }
 };
 

@@ -4,12 +4,12 @@
 #include <linux/falloc.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
-#include <sys/wait.h>
 #include <sys/xattr.h>
 #include <unistd.h>
 
 #include <set>
 
+#include "tests/mount/child.h"
 #include "tests/support/crypto_environment.h"
 #include "tests/support/mounted_volume.h"
 
@@ -30,15 +30,10 @@ mode_t mode_of(const std::string& path) {
 // Runs as another user, in a process of its own.
 template <typename Act>
 int as_user(uid_t uid, gid_t gid, std::vector<gid_t> groups, Act&& act) {
-  const pid_t child = ::fork();
-  if (child == 0) {
-    if (::setgroups(groups.size(), groups.data()) != 0 || ::setgid(gid) != 0 || ::setuid(uid) != 0)
-      ::_exit(99);
-    ::_exit(act());
-  }
-  int status = -1;
-  ::waitpid(child, &status, 0);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+  return in_child([&] {
+    if (::setgroups(groups.size(), groups.data()) != 0 || ::setgid(gid) != 0 || ::setuid(uid) != 0) return 99;
+    return act();
+  });
 }
 
 class VolumeMount : public ::testing::Test {
