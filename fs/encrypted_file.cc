@@ -122,13 +122,22 @@ Result<std::size_t> EncryptedFile::read_at(std::uint64_t offset, ByteSpan out) c
   return size;
 }
 
-Result<void> EncryptedFile::write_at(std::uint64_t offset, ByteView data) {
+SealedAhead EncryptedFile::seal_ahead(std::uint64_t offset, ByteView data) const {
+  if (!state_->check_usable(offset, data.size())) return {};
+  return state_->blocks.seal_ahead(offset, data);
+}
+
+bool EncryptedFile::would_become_sparse(std::uint64_t offset) const {
+  return !state_->slot.sparse && state_->leaves_hole(offset);
+}
+
+Result<void> EncryptedFile::write_at(std::uint64_t offset, ByteView data, const SealedAhead& ahead) {
   KMSFS_TRY(state_->check_usable(offset, data.size()));
   if (data.empty()) return {};
   const std::uint64_t end = offset + data.size();
-  if (end > state_->size) return state_->grow(end, offset, data);
+  if (end > state_->size) return state_->grow(end, offset, data, ahead);
   state_->changed = true;
-  return state_->blocks.write(offset, data, state_->size, state_->zero_pages());
+  return state_->blocks.write(offset, data, state_->size, state_->zero_pages(), ahead);
 }
 
 Result<void> EncryptedFile::truncate(std::uint64_t size) {
@@ -312,9 +321,10 @@ Result<void> EncryptedFile::State::shrink_backing(std::uint64_t new_size) {
 }
 
 // Writes `data`, or only grows. Docs/FORMAT.md, "Order of writes".
-Result<void> EncryptedFile::State::grow(std::uint64_t new_size, std::uint64_t offset, ByteView data) {
+Result<void> EncryptedFile::State::grow(std::uint64_t new_size, std::uint64_t offset, ByteView data,
+                                        const SealedAhead& ahead) {
   KMSFS_TRY(settle());
-  if (offset > size && offset - size >= kSparseGap) KMSFS_TRY(make_sparse());
+  if (leaves_hole(offset)) KMSFS_TRY(make_sparse());
   KMSFS_TRY(mark_changing());
   const std::uint64_t old_blocks = geometry.block_count(size);
   const std::uint64_t new_blocks = geometry.block_count(new_size);
@@ -324,11 +334,11 @@ Result<void> EncryptedFile::State::grow(std::uint64_t new_size, std::uint64_t of
   if (old_blocks == new_blocks) {
     // Bytes past the end mean nothing: they can be there first.
     tail_clear = data.empty();
-    KMSFS_TRY(blocks.write(offset, data, size, zero_pages()));
+    KMSFS_TRY(blocks.write(offset, data, size, zero_pages(), ahead));
     KMSFS_TRY(disk.resize(blocks.fd(), geometry.backing_size(new_size)));
   } else {
     KMSFS_TRY(disk.resize(blocks.fd(), geometry.backing_size(new_size)));
-    auto filled = fill(old_blocks, new_blocks, offset, data);
+    auto filled = fill(old_blocks, new_blocks, offset, data, ahead);
     if (!filled) {
       tail_clear = false;
       auto undone = cut(size, new_size);
@@ -342,11 +352,11 @@ Result<void> EncryptedFile::State::grow(std::uint64_t new_size, std::uint64_t of
 }
 
 Result<void> EncryptedFile::State::fill(std::uint64_t old_blocks, std::uint64_t new_blocks,
-                                        std::uint64_t offset, ByteView data) {
+                                        std::uint64_t offset, ByteView data, const SealedAhead& ahead) {
   const std::uint64_t data_block = data.empty() ? new_blocks : geometry.block_of(offset);
   if (!slot.sparse && data_block > old_blocks)
     KMSFS_TRY(blocks.write_zeros(old_blocks, data_block - old_blocks));
-  return blocks.write(offset, data, size, zero_pages());
+  return blocks.write(offset, data, size, zero_pages(), ahead);
 }
 
 Result<void> EncryptedFile::State::clear_tail() {

@@ -15,6 +15,7 @@
 #include "core/log.h"
 #include "core/unique_fd.h"
 #include "fs/disk.h"
+#include "fs/encrypted_file_blocks.h"
 #include "fs/file_header.h"
 #include "fs/format.h"
 
@@ -61,9 +62,14 @@ class EncryptedFile {
   Result<std::uint64_t> seek(std::uint64_t offset,
                              int whence) const;  // SEEK_DATA, SEEK_HOLE; ENXIO as lseek(2)
 
+  // Seals what can be sealed of a write before the file is locked for it; needs only that the keys stay, and
+  // may run beside everything else.
+  SealedAhead seal_ahead(std::uint64_t offset, ByteView data) const;
   // All of it or an error; a gap before `offset` reads as zeros. After an error the size is what it was
-  // before.
-  Result<void> write_at(std::uint64_t offset, ByteView data);
+  // before. `ahead`: of the same write, by this thread.
+  Result<void> write_at(std::uint64_t offset, ByteView data, const SealedAhead& ahead = {});
+  // Would a write there leave a hole, in a file that has none so far?
+  bool would_become_sparse(std::uint64_t offset) const;
   Result<void> truncate(std::uint64_t size);
   Result<void> allocate(std::uint64_t offset, std::uint64_t size, bool keep_size);
   Result<void> zero(std::uint64_t offset, std::uint64_t size, bool keep_size);  // FALLOC_FL_ZERO_RANGE

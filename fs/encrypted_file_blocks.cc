@@ -20,12 +20,24 @@ bool is_hole(ByteView sealed) { return load_be64(sealed.data()) == 0 && all_zero
 
 // Per thread and reused: no allocation per request, and none per block.
 struct EncryptedFileBlocks::Scratch {
+  std::uint64_t use = 0;  // counts those of `sealed`
   std::vector<std::byte> sealed = std::vector<std::byte>(kRunBlocks * kPageSize);
   std::array<std::byte, kNearBlocks * kPageSize> old;
   std::array<std::array<std::byte, kBlockSize>, 2> edges;  // plain: the first and the last block of a run
   std::array<Aad, kRunBlocks> aads;
   std::vector<Xaes256Gcm::OpenJob> open_jobs;
   std::vector<Xaes256Gcm::SealJob> seal_jobs;
+
+  ByteSpan sealed_pages(std::uint64_t size) {
+    ++use;
+    return std::span(sealed).first(size);
+  }
+};
+
+// The blocks that a range touches, as many as are read or written at once, and the part of the range in them.
+struct EncryptedFileBlocks::Run {
+  std::uint64_t first, last;
+  std::size_t size = 0;  // of the plain bytes
 };
 
 EncryptedFileBlocks::Scratch& EncryptedFileBlocks::scratch() {
@@ -61,6 +73,12 @@ std::uint64_t EncryptedFileBlocks::run_size(std::uint64_t first, std::uint64_t l
   return (last + 1) * kPageSize - geometry_.sealed_offset(first);
 }
 
+EncryptedFileBlocks::Run EncryptedFileBlocks::run_of(std::uint64_t offset, std::size_t size) const {
+  const std::uint64_t first = geometry_.block_of(offset);
+  const std::uint64_t last = std::min(geometry_.block_of(offset + size - 1), first + kRunBlocks - 1);
+  return {first, last, std::min<std::uint64_t>(size, geometry_.plain_offset_of(last + 1) - offset)};
+}
+
 void EncryptedFileBlocks::fill_aad(std::uint64_t index, Aad& aad) const {
   aad = aad_;
   store_be64(aad.data() + kAadSize - sizeof index, index);
@@ -69,22 +87,20 @@ void EncryptedFileBlocks::fill_aad(std::uint64_t index, Aad& aad) const {
 Result<void> EncryptedFileBlocks::read(std::uint64_t offset, ByteSpan out, ZeroPages zero_pages) const {
   if (!cipher_) return expired();
   while (!out.empty()) {
-    const std::uint64_t first = geometry_.block_of(offset);
-    const std::uint64_t last = std::min(geometry_.block_of(offset + out.size() - 1), first + kRunBlocks - 1);
-    const std::size_t size =
-        std::min<std::uint64_t>(out.size(), geometry_.plain_offset_of(last + 1) - offset);
-    KMSFS_TRY(read_run(first, last, offset, out.first(size), zero_pages));
-    offset += size;
-    out = out.subspan(size);
+    const Run run = run_of(offset, out.size());
+    KMSFS_TRY(read_run(run, offset, out.first(run.size), zero_pages));
+    offset += run.size;
+    out = out.subspan(run.size);
   }
   return {};
 }
 
-Result<void> EncryptedFileBlocks::read_run(std::uint64_t first, std::uint64_t last, std::uint64_t offset,
-                                           ByteSpan out, ZeroPages zero_pages) const {
+Result<void> EncryptedFileBlocks::read_run(const Run& run, std::uint64_t offset, ByteSpan out,
+                                           ZeroPages zero_pages) const {
   Scratch& mine = scratch();
+  const auto [first, last, size] = run;
   const std::uint64_t start = geometry_.sealed_offset(first);
-  const ByteSpan sealed = std::span(mine.sealed).first(run_size(first, last));
+  const ByteSpan sealed = mine.sealed_pages(run_size(first, last));
   auto got = disk_.read_at(fd(), start, sealed);
   if (!got) return std::move(got).error();
   if (*got < sealed.size()) return error(Kind::kCorrupt, "the backing file is shorter than the file");
@@ -126,34 +142,67 @@ Result<void> EncryptedFileBlocks::read_run(std::uint64_t first, std::uint64_t la
 }
 
 Result<void> EncryptedFileBlocks::write(std::uint64_t offset, ByteView data, std::uint64_t live_end,
-                                        ZeroPages zero_pages) {
+                                        ZeroPages zero_pages, const SealedAhead& ahead) {
   if (!cipher_) return expired();
   while (!data.empty()) {
-    const std::uint64_t first = geometry_.block_of(offset);
-    const std::uint64_t last = std::min(geometry_.block_of(offset + data.size() - 1), first + kRunBlocks - 1);
-    const std::size_t size =
-        std::min<std::uint64_t>(data.size(), geometry_.plain_offset_of(last + 1) - offset);
-    KMSFS_TRY(write_run(first, last, offset, data.first(size), live_end, zero_pages));
-    offset += size;
-    data = data.subspan(size);
+    const Run run = run_of(offset, data.size());
+    KMSFS_TRY(write_run(run, offset, data.first(run.size), live_end, zero_pages, ahead));
+    offset += run.size;
+    data = data.subspan(run.size);
   }
   return {};
 }
 
-Result<void> EncryptedFileBlocks::write_run(std::uint64_t first, std::uint64_t last, std::uint64_t offset,
-                                            ByteView data, std::uint64_t live_end, ZeroPages zero_pages) {
+bool EncryptedFileBlocks::is_whole(std::uint64_t index, std::uint64_t offset, std::uint64_t end) const {
+  const std::uint64_t start = geometry_.plain_offset_of(index);
+  return offset <= start && start + geometry_.block_size(index) <= end;
+}
+
+void EncryptedFileBlocks::queue_block(const Run& run, std::uint64_t index, ByteView plain) const {
   Scratch& mine = scratch();
-  const std::uint64_t end = offset + data.size();
+  const std::uint64_t place = geometry_.sealed_offset(index) - geometry_.sealed_offset(run.first);
+  Aad& aad = mine.aads[index - run.first];
+  fill_aad(index, aad);
+  mine.seal_jobs.push_back({aad, plain, std::span(mine.sealed).subspan(place, geometry_.sealed_size(index))});
+}
+
+void EncryptedFileBlocks::queue_whole_blocks(const Run& run, std::uint64_t offset, ByteView data) const {
+  for (std::uint64_t index = run.first; index <= run.last; ++index) {
+    if (!is_whole(index, offset, offset + data.size())) continue;
+    queue_block(run, index,
+                data.subspan(geometry_.plain_offset_of(index) - offset, geometry_.block_size(index)));
+  }
+}
+
+SealedAhead EncryptedFileBlocks::seal_ahead(std::uint64_t offset, ByteView data) const {
+  if (!cipher_ || data.empty()) return {};
+  Scratch& mine = scratch();
+  const Run run = run_of(offset, data.size());
+  mine.sealed_pages(run_size(run.first, run.last));
+  mine.seal_jobs.clear();
+  queue_whole_blocks(run, offset, data.first(run.size));
+  if (!cipher_->seal(mine.seal_jobs)) return {};
+  return {offset, run.size, mine.use};
+}
+
+Result<void> EncryptedFileBlocks::write_run(const Run& run, std::uint64_t offset, ByteView data,
+                                            std::uint64_t live_end, ZeroPages zero_pages,
+                                            const SealedAhead& ahead) {
+  Scratch& mine = scratch();
+  const auto [first, last, size] = run;
+  const std::uint64_t end = offset + size;
+  const bool sealed_ahead = ahead.use == mine.use && ahead.offset == offset && ahead.size == size;
 
   std::array<Edge, 2> edges;
   std::size_t edge_count = 0;
   const auto add_edge = [&](std::uint64_t index) {
+    if (is_whole(index, offset, end)) return;
     const std::uint64_t start = geometry_.plain_offset_of(index);
-    const std::uint64_t size = geometry_.block_size(index);
-    if (offset <= start && start + size <= end) return;
+    const std::uint64_t block_size = geometry_.block_size(index);
     const bool keeps_front = start < std::min(offset, live_end);
-    const bool keeps_back = end < std::min(start + size, live_end);
-    edges[edge_count] = {index, std::span(mine.edges[edge_count]).first(size), keeps_front || keeps_back};
+    const bool keeps_back = end < std::min(start + block_size, live_end);
+    edges[edge_count] = {index, std::span(mine.edges[edge_count]).first(block_size),
+                         keeps_front || keeps_back};
     ++edge_count;
   };
   add_edge(first);
@@ -170,28 +219,14 @@ Result<void> EncryptedFileBlocks::write_run(std::uint64_t first, std::uint64_t l
     std::memcpy(edge.plain.data() + (from - start), data.data() + (from - offset), to - from);
   }
 
-  const std::uint64_t start = geometry_.sealed_offset(first);
-  const ByteSpan sealed = std::span(mine.sealed).first(run_size(first, last));
+  const ByteSpan sealed = mine.sealed_pages(run_size(first, last));
   mine.seal_jobs.clear();
-  for (std::uint64_t index = first; index <= last; ++index) {
-    const std::uint64_t size = geometry_.block_size(index);
-    ByteView plain;
-    if (edge_count > 0 && index == edges[0].index) {
-      plain = edges[0].plain;
-    } else if (edge_count > 1 && index == edges[1].index) {
-      plain = edges[1].plain;
-    } else {
-      plain = data.subspan(geometry_.plain_offset_of(index) - offset, size);
-    }
-    Aad& aad = mine.aads[index - first];
-    fill_aad(index, aad);
-    mine.seal_jobs.push_back(
-        {aad, plain, sealed.subspan(geometry_.sealed_offset(index) - start, geometry_.sealed_size(index))});
-  }
+  if (!sealed_ahead) queue_whole_blocks(run, offset, data);
+  for (const Edge& edge : partial) queue_block(run, edge.index, edge.plain);
   KMSFS_TRY(cipher_->seal(mine.seal_jobs));
 
   if (kept_index_ && *kept_index_ >= first && *kept_index_ <= last) forget_kept_block();
-  KMSFS_TRY(disk_.write_at(fd(), start, sealed));
+  KMSFS_TRY(disk_.write_at(fd(), geometry_.sealed_offset(first), sealed));
   if (edge_count > 0 && edges[edge_count - 1].index == last && end >= live_end) {
     keep_block(last, edges[edge_count - 1].plain);
   }
@@ -244,21 +279,16 @@ Result<void> EncryptedFileBlocks::write_zeros(std::uint64_t first_block, std::ui
   Scratch& mine = scratch();
   forget_kept_block();
   while (count > 0) {
-    const std::uint64_t run = std::min<std::uint64_t>(count, kRunBlocks);
-    const std::uint64_t start = geometry_.sealed_offset(first_block);
-    const ByteSpan sealed = std::span(mine.sealed).first(run_size(first_block, first_block + run - 1));
+    const Run run{first_block, first_block + std::min<std::uint64_t>(count, kRunBlocks) - 1};
+    const ByteSpan sealed = mine.sealed_pages(run_size(run.first, run.last));
     mine.seal_jobs.clear();
-    for (std::uint64_t i = 0; i < run; ++i) {
-      const std::uint64_t index = first_block + i;
-      fill_aad(index, mine.aads[i]);
-      mine.seal_jobs.push_back(
-          {mine.aads[i], std::span(kZeros).first(geometry_.block_size(index)),
-           sealed.subspan(geometry_.sealed_offset(index) - start, geometry_.sealed_size(index))});
+    for (std::uint64_t index = run.first; index <= run.last; ++index) {
+      queue_block(run, index, std::span(kZeros).first(geometry_.block_size(index)));
     }
     KMSFS_TRY(cipher_->seal(mine.seal_jobs));
-    KMSFS_TRY(disk_.write_at(fd(), start, sealed));
-    first_block += run;
-    count -= run;
+    KMSFS_TRY(disk_.write_at(fd(), geometry_.sealed_offset(run.first), sealed));
+    count -= run.last + 1 - run.first;
+    first_block = run.last + 1;
   }
   return {};
 }

@@ -20,6 +20,14 @@ namespace kmsfs {
 
 enum class ZeroPages { kCorrupt, kHoles };
 
+// Whole blocks of a write that were sealed before it, in a buffer of the thread that did so: of worth for its
+// next write only, and only if that writes the same bytes to the same place.
+struct SealedAhead {
+  std::uint64_t offset = 0;  // of the write
+  std::size_t size = 0;      // of what it writes
+  std::uint64_t use = 0;     // of the thread's buffer; 0: nothing is sealed
+};
+
 class EncryptedFileBlocks {
  public:
   static constexpr std::size_t kRunBlocks = 260;  // 1 MiB touches no more, wherever it starts
@@ -36,9 +44,12 @@ class EncryptedFileBlocks {
 
   // All of `out`, or an error; kCorrupt leaves no byte of the failing run in `out`.
   Result<void> read(std::uint64_t offset, ByteSpan out, ZeroPages zero_pages) const;
+  // May run beside whatever writes. What cannot be sealed ahead is sealed by write(), which says why.
+  SealedAhead seal_ahead(std::uint64_t offset, ByteView data) const;
   // Blocks that `data` covers in part keep their bytes before `live_end`; their other bytes become zeros, so
   // that after a write that reaches `live_end` the last block holds zeros past both.
-  Result<void> write(std::uint64_t offset, ByteView data, std::uint64_t live_end, ZeroPages zero_pages);
+  Result<void> write(std::uint64_t offset, ByteView data, std::uint64_t live_end, ZeroPages zero_pages,
+                     const SealedAhead& ahead = {});
   Result<void> write_zeros(std::uint64_t first_block, std::uint64_t count);
   // The bytes changed in another way (a hole was punched, the file was cut).
   void forget_kept_block() { kept_index_.reset(); }
@@ -47,14 +58,19 @@ class EncryptedFileBlocks {
   using Aad = std::array<std::byte, kAadSize>;
   struct Scratch;
   struct Edge;
+  struct Run;
   static Scratch& scratch();
 
+  Run run_of(std::uint64_t offset, std::size_t size) const;
   std::uint64_t run_size(std::uint64_t first, std::uint64_t last) const;  // sealed bytes from first to last
   void fill_aad(std::uint64_t index, Aad& aad) const;
-  Result<void> read_run(std::uint64_t first, std::uint64_t last, std::uint64_t offset, ByteSpan out,
-                        ZeroPages zero_pages) const;
-  Result<void> write_run(std::uint64_t first, std::uint64_t last, std::uint64_t offset, ByteView data,
-                         std::uint64_t live_end, ZeroPages zero_pages);
+  bool is_whole(std::uint64_t index, std::uint64_t offset, std::uint64_t end) const;
+  Result<void> read_run(const Run& run, std::uint64_t offset, ByteSpan out, ZeroPages zero_pages) const;
+  Result<void> write_run(const Run& run, std::uint64_t offset, ByteView data, std::uint64_t live_end,
+                         ZeroPages zero_pages, const SealedAhead& ahead);
+  // To be sealed to their places in the thread's buffer, which begins with the run.
+  void queue_block(const Run& run, std::uint64_t index, ByteView plain) const;
+  void queue_whole_blocks(const Run& run, std::uint64_t offset, ByteView data) const;
   Result<void> load_edges(std::span<Edge> edges, ZeroPages zero_pages) const;
   Result<void> open_block(std::uint64_t index, ByteView sealed, ByteSpan plain, ZeroPages zero_pages) const;
   void keep_block(std::uint64_t index, ByteView plain);

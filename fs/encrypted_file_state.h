@@ -9,7 +9,6 @@
 #include <string_view>
 
 #include "fs/encrypted_file.h"
-#include "fs/encrypted_file_blocks.h"
 
 namespace kmsfs {
 
@@ -30,12 +29,15 @@ struct EncryptedFile::State {
   Result<void> mark_clean();
   Result<void> settle();  // makes the backing size agree again
   Result<void> cut(std::uint64_t new_size, std::uint64_t old_size);
+  bool leaves_hole(std::uint64_t offset) const { return offset > size && offset - size >= kSparseGap; }
   bool has_tail_page(std::uint64_t new_size, std::uint64_t old_size) const;
   Result<void> punch_tail_page(std::uint64_t new_size, std::uint64_t old_size);
   Result<void> clear_tail_page(std::uint64_t new_size, std::uint64_t old_size);
   Result<void> shrink_backing(std::uint64_t new_size);
-  Result<void> grow(std::uint64_t new_size, std::uint64_t offset, ByteView data);
-  Result<void> fill(std::uint64_t old_blocks, std::uint64_t new_blocks, std::uint64_t offset, ByteView data);
+  Result<void> grow(std::uint64_t new_size, std::uint64_t offset, ByteView data,
+                    const SealedAhead& ahead = {});
+  Result<void> fill(std::uint64_t old_blocks, std::uint64_t new_blocks, std::uint64_t offset, ByteView data,
+                    const SealedAhead& ahead);
   Result<void> truncate(std::uint64_t new_size);
   Result<void> clear_tail();  // zeros past the end, in the last block
   Result<void> check_usable(std::uint64_t offset, std::uint64_t length) const;

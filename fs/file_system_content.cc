@@ -10,6 +10,7 @@ namespace kmsfs {
 namespace {
 
 constexpr std::size_t kCopySize = 256 * 1024;
+constexpr std::size_t kSealedAheadFrom = 64 * 1024;  // sealing takes longer than seeing to it
 
 }  // namespace
 
@@ -127,12 +128,17 @@ Result<void> FileSystem::write(NodeId id, HandleId, std::uint64_t offset, ByteVi
   if (!node) return std::move(node).error();
   constexpr std::uint64_t kSyncsFrom = 1 << 20;  // a gap of this size makes a file sparse, durably
   if (offset >= kSyncsFrom) KMSFS_TRY(s.make_way_durable(**node));
-  return s.observed(s.content_of(*node).change(
+  Inode& inode = s.content_of(*node);
+  const auto origin = from_page_cache ? Inode::Origin::kPageCache : Inode::Origin::kProgram;
+  SealedAhead ahead;
+  if (data.size() >= kSealedAheadFrom && !append) ahead = inode.seal_ahead(offset, data, origin);
+  if (from_page_cache && offset >= kSyncsFrom) inode.let_writes_before_pass(offset);
+  return s.observed(inode.change(
       [&](EncryptedFile& file) -> Result<void> {
-        KMSFS_TRY(file.write_at(append ? file.size() : offset, data));
+        KMSFS_TRY(file.write_at(append ? file.size() : offset, data, ahead));
         return s.kill_privileges(file.fd(), false, unprivileged);
       },
-      from_page_cache ? Inode::Origin::kPageCache : Inode::Origin::kProgram));
+      origin));
 }
 
 // Nothing is held back here: what was written is with the backing file system already.

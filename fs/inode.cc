@@ -4,6 +4,7 @@
 
 #include <cassert>
 #include <cerrno>
+#include <thread>
 
 namespace kmsfs {
 
@@ -139,6 +140,7 @@ Result<Inode::Installed> Inode::install(Prepared prepared) {
   file_ = std::move(*file);
   file_id_ = file_->file_id();
   key_ = std::move(prepared.key);
+  keys_.open();
   writable_ = prepared.writable;
   opens_ = 1;
   end_grace();
@@ -230,6 +232,7 @@ void Inode::adopt(std::unique_ptr<EncryptedFile> file, FileKey key, const timesp
   file_ = std::move(file);
   file_id_ = file_->file_id();
   key_ = std::move(key);
+  keys_.open();
   modified_ = modified;
   writable_ = true;
   opens_ = 1;
@@ -241,6 +244,7 @@ void Inode::close() {
   std::lock_guard lock(mutex_);
   if (opens_ == 0 || --opens_ > 0) return;
   mark_clean_locked();
+  keys_.close();
   file_.reset();
   key_ = FileKey();
   modified_.reset();
@@ -275,9 +279,38 @@ Result<void> Inode::revive() {
     auto data_key = key_.data_key();
     if (!data_key) return std::move(data_key).error();
     KMSFS_TRY(file_->rekey(data_key->reveal()));
+    keys_.open();
   }
   end_grace();
   return {};
+}
+
+SealedAhead Inode::seal_ahead(std::uint64_t offset, ByteView data, Origin origin) {
+  const auto visit = keys_.enter();
+  if (!visit || !usable(origin)) return {};
+  return file_->seal_ahead(offset, data);
+}
+
+void Inode::let_writes_before_pass(std::uint64_t offset) const {
+  using Steady = std::chrono::steady_clock;
+  constexpr std::chrono::milliseconds kMostlyEnough{1};  // for a thread that has them, and no processor
+  constexpr std::chrono::microseconds kStep{100};
+  const auto must_wait = [&] {
+    std::shared_lock lock(mutex_);
+    return file_ != nullptr && file_->would_become_sparse(offset);
+  };
+  std::optional<LongWait> long_wait;
+  const auto begun = Steady::now();
+  while (must_wait()) {
+    const auto waited = Steady::now() - begun;
+    if (waited > kPatience) return;
+    if (waited < kMostlyEnough) {
+      std::this_thread::yield();
+      continue;
+    }
+    if (!long_wait) long_wait.emplace();
+    std::this_thread::sleep_for(kStep);
+  }
 }
 
 Result<void> Inode::sync(bool data_only) {
@@ -436,6 +469,7 @@ void Inode::drop_keys_if_due(bool now) {
   start_clock_of_grace();
   if (!now && services_.clock.boot_time().count() < grace_until_ns_) return;
   mark_clean_locked();
+  keys_.close();
   file_->drop_keys();
 }
 

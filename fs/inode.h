@@ -20,6 +20,7 @@
 #include <type_traits>
 
 #include "core/clock.h"
+#include "core/gate.h"
 #include "core/guarded.h"
 #include "core/log.h"
 #include "core/waiting.h"
@@ -60,6 +61,7 @@ struct ContentServices {
 class Inode {
  public:
   static constexpr std::chrono::seconds kGrace{5};
+  static constexpr std::chrono::milliseconds kPatience{20};
 
   // Opens the backing file with these flags, wherever it stands now.
   using Opener = std::function<Result<UniqueFd>(int flags)>;
@@ -89,6 +91,13 @@ class Inode {
   bool read_if_usable(F&& use);
   template <typename Use>
   auto change(Use&& use, Origin origin = Origin::kProgram) -> std::invoke_result_t<Use, EncryptedFile&>;
+  // Seals what can be sealed of a write, for the change() that comes next on this thread, while other threads
+  // change the file.
+  SealedAhead seal_ahead(std::uint64_t offset, ByteView data, Origin origin);
+  // The kernel writes out a file's pages in their order, but does not wait for each to be written, so those
+  // before `offset` may be with another thread still: waits until they are written, or kPatience is over,
+  // before a hole is made of them.
+  void let_writes_before_pass(std::uint64_t offset) const;
   Result<void> sync(bool data_only);
 
   // What `use(int fd)` says of the backing file, whose name does not matter; nothing if it is not open.
@@ -138,7 +147,7 @@ class Inode {
   Result<bool> may_repair(int fd) const;
   template <typename Lock>
   Lock locked();
-  Result<void> usable(Origin origin);  // with the lock held, shared or alone
+  Result<void> usable(Origin origin);  // with the lock held, shared or alone, or inside the gate
   // Of shared volumes, with the lock held alone; the result holds the file's lock of all mounts.
   Result<SharedLock> lock_for_reading();
   Result<SharedLock> lock_for_changing();
@@ -157,7 +166,8 @@ class Inode {
 
   ContentServices& services_;
   mutable std::shared_mutex mutex_;
-  // Guarded by mutex_.
+  Gate keys_;  // open while there are keys; mutex_ is held alone to open and to close it
+  // Guarded by mutex_. Inside the gate, these two and the file's content keys stay as they are.
   std::unique_ptr<EncryptedFile> file_;  // while opens_ > 0
   FileKey key_;
   bool writable_ = false;  // the backing descriptor is open for writing
