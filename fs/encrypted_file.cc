@@ -14,23 +14,18 @@ namespace kmsfs {
 
 namespace {
 
-FileHeader without_key_section(FileHeader header) {
-  header.key_section = {};
-  return header;
-}
-
 Error expired() { return error(Kind::kExpired, "the file's key is not held any more"); }
 
 }  // namespace
 
-EncryptedFile::State::State(Disk& the_disk, UniqueFd fd, const Geometry& the_geometry, FileHeader the_header,
-                            MacKey key)
+EncryptedFile::State::State(Disk& the_disk, UniqueFd fd, const Geometry& the_geometry,
+                            const FileHeader& the_header, MacKey key)
     : disk(the_disk),
       geometry(the_geometry),
-      header(without_key_section(std::move(the_header))),
+      header(the_header),
       header_key(std::move(key)),
       blocks(disk, std::move(fd), geometry, header),
-      slot(header.state) {}
+      slot(the_header.state) {}
 
 Result<std::unique_ptr<EncryptedFile>> EncryptedFile::create(Disk& disk, UniqueFd fd,
                                                              const Geometry& geometry,
@@ -56,8 +51,7 @@ Result<std::unique_ptr<EncryptedFile>> EncryptedFile::create(Disk& disk, UniqueF
   KMSFS_TRY(header.serialize(std::span(page).first(geometry.header_size())));
   KMSFS_TRY(disk.write_at(fd.get(), 0, page));
 
-  auto state =
-      std::make_unique<State>(disk, std::move(fd), geometry, std::move(header), std::move(keys->header));
+  auto state = std::make_unique<State>(disk, std::move(fd), geometry, header, std::move(keys->header));
   state->blocks.set_cipher(std::move(*cipher));
   state->changed = true;
   state->tail_clear = true;

@@ -53,7 +53,7 @@ struct EncryptedFileBlocks::Edge {
 };
 
 EncryptedFileBlocks::EncryptedFileBlocks(Disk& disk, UniqueFd fd, const Geometry& geometry,
-                                         const FileHeader& header)
+                                         const FixedFields& header)
     : disk_(disk), fd_(std::move(fd)), geometry_(geometry) {
   ByteWriter out(aad_);
   out.u16(header.suite);

@@ -33,7 +33,7 @@ class EncryptedFileBlocks {
   static constexpr std::size_t kRunBlocks = 260;  // 1 MiB touches no more, wherever it starts
   static constexpr std::size_t kAadSize = 2 + 16 + 16 + 8;
 
-  EncryptedFileBlocks(Disk& disk, UniqueFd fd, const Geometry& geometry, const FileHeader& header);
+  EncryptedFileBlocks(Disk& disk, UniqueFd fd, const Geometry& geometry, const FixedFields& header);
 
   int fd() const { return fd_.get(); }
   void replace_fd(UniqueFd fd) { fd_ = std::move(fd); }

@@ -15,12 +15,11 @@ namespace kmsfs {
 
 Result<std::unique_ptr<EncryptedFile::State>> EncryptedFile::State::open(Disk& disk, UniqueFd fd,
                                                                          const Geometry& geometry,
-                                                                         FileHeader header, FileKeys keys,
-                                                                         Recovery recovery) {
+                                                                         const FileHeader& header,
+                                                                         FileKeys keys, Recovery recovery) {
   auto cipher = Xaes256Gcm::make(keys.content);
   if (!cipher) return std::move(cipher).error();
-  auto state =
-      std::make_unique<State>(disk, std::move(fd), geometry, std::move(header), std::move(keys.header));
+  auto state = std::make_unique<State>(disk, std::move(fd), geometry, header, std::move(keys.header));
   state->blocks.set_cipher(std::move(*cipher));
   KMSFS_TRY(state->read_size(recovery));
   return state;

@@ -18,9 +18,9 @@ inline constexpr std::uint64_t kSparseGap = std::uint64_t{1} << 20;
 struct EncryptedFile::State {
   // Reads and checks the state slot, and finds the size.
   static Result<std::unique_ptr<State>> open(Disk& disk, UniqueFd fd, const Geometry& geometry,
-                                             FileHeader header, FileKeys keys, Recovery recovery);
+                                             const FileHeader& header, FileKeys keys, Recovery recovery);
 
-  State(Disk& disk, UniqueFd fd, const Geometry& geometry, FileHeader header, MacKey header_key);
+  State(Disk& disk, UniqueFd fd, const Geometry& geometry, const FileHeader& header, MacKey header_key);
 
   // encrypted_file.cc
   Result<void> write_slot(StateSlot next);
@@ -58,7 +58,7 @@ struct EncryptedFile::State {
 
   Disk& disk;
   const Geometry geometry;
-  const FileHeader header;  // without the key section
+  const FixedFields header;
   const MacKey header_key;
   EncryptedFileBlocks blocks;
   StateSlot slot;  // as it is on disk, if slot_known

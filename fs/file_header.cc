@@ -22,7 +22,7 @@ constexpr std::string_view kHeaderLabel = "kmsfs file header";
 constexpr std::string_view kCommitmentLabel = "kmsfs file commitment";
 constexpr std::string_view kStateLabel = "kmsfs state slot";
 
-void write_fixed_fields(ByteWriter& out, const FileHeader& header) {
+void write_fixed_fields(ByteWriter& out, const FixedFields& header) {
   out.bytes(as_bytes({kMagic.data(), kMagicSize}));
   out.u16(header.format_version);
   out.u16(header.suite);
@@ -182,7 +182,7 @@ Result<std::optional<FileHeader>> read_file_header(Disk& disk, int fd, const Geo
   return std::optional(std::move(*header));
 }
 
-Result<FileKeys> FileKeys::derive(std::span<const std::byte, 32> data_key, const FileHeader& header) {
+Result<FileKeys> FileKeys::derive(std::span<const std::byte, 32> data_key, const FixedFields& header) {
   const auto derive = [&](std::string_view label, ByteSpan key) {
     std::array<std::byte, 64> info;
     ByteWriter out(info);
@@ -204,7 +204,7 @@ Result<FileKeys> FileKeys::derive(std::span<const std::byte, 32> data_key, const
   return keys;
 }
 
-Sha256 header_mac(const MacKey& key, const FileHeader& header) {
+Sha256 header_mac(const MacKey& key, const FixedFields& header) {
   std::array<std::byte, kAuthenticatedSize> fields;
   ByteWriter out(fields);
   write_fixed_fields(out, header);

@@ -51,7 +51,7 @@ struct KeySection {
   bool operator==(const KeySection&) const = default;
 };
 
-struct FileHeader {
+struct FixedFields {
   std::uint16_t format_version = kFormatVersion;
   std::uint16_t suite = kSuiteXaes256Gcm;
   std::uint32_t header_size = kDefaultHeaderSize;
@@ -60,6 +60,9 @@ struct FileHeader {
   std::array<std::byte, 32> salt{};
   Sha256 commitment{};
   Sha256 mac{};
+};
+
+struct FileHeader : FixedFields {
   KeySection key_section;
   StateSlot state;
 
@@ -82,10 +85,10 @@ struct FileKeys {
   MacKey header;      // of the fixed fields and the state slot
   Sha256 commitment;  // public
 
-  static Result<FileKeys> derive(std::span<const std::byte, 32> data_key, const FileHeader& header);
+  static Result<FileKeys> derive(std::span<const std::byte, 32> data_key, const FixedFields& header);
 };
 
-Sha256 header_mac(const MacKey& key, const FileHeader& header);
+Sha256 header_mac(const MacKey& key, const FixedFields& header);
 Sha256 state_mac(const MacKey& key, const StateSlot& slot);
 
 }  // namespace kmsfs

@@ -6,7 +6,7 @@
 // may run together.
 #pragma once
 
-#include <optional>
+#include <memory>
 
 #include "fs/file_header.h"
 #include "fs/volume.h"
@@ -31,7 +31,7 @@ class FileKey {
   FileKey() = default;
   explicit FileKey(KeyHandle data_key) : handle_(std::move(data_key)) {}
   FileKey(KeyHandle branch_key, const SealedDataKey& sealed, const SealedFor& what)
-      : handle_(std::move(branch_key)), sealed_(Sealed{sealed, what}) {}
+      : handle_(std::move(branch_key)), sealed_(std::make_shared<const Sealed>(Sealed{sealed, what})) {}
 
   explicit operator bool() const { return static_cast<bool>(handle_); }
   // As those of KeyHandle; of a key that is not empty.
@@ -46,7 +46,7 @@ class FileKey {
     SealedFor what;
   };
   KeyHandle handle_;
-  std::optional<Sealed> sealed_;
+  std::shared_ptr<const Sealed> sealed_;  // in volumes without branch keys: nothing
 };
 
 // The key of the file with this header, by the cache: may ask the KMS. kCorrupt: a file of another volume,

@@ -35,13 +35,13 @@ Result<bool> Inode::join(const Opener& opener, bool writable) {
   for (;;) {
     {
       std::lock_guard lock(mutex_);
-      if (opens_ == 0) return false;
-      if (writable && !writable_ && upgrade) {
-        file_->replace_fd(std::move(upgrade));
-        writable_ = true;
+      if (!opened_) return false;
+      if (writable && !opened_->writable && upgrade) {
+        opened_->file->replace_fd(std::move(upgrade));
+        opened_->writable = true;
       }
-      if (!writable || writable_) {
-        ++opens_;
+      if (!writable || opened_->writable) {
+        ++opened_->count;
         return true;
       }
     }
@@ -112,12 +112,12 @@ Result<void> Inode::fetch_key(Prepared& prepared) const {
 Result<Inode::Installed> Inode::install(Prepared prepared) {
   const VolumeParameters& volume = services_.volume.parameters();
   std::lock_guard lock(mutex_);
-  if (opens_ > 0) {
-    if (prepared.writable && !writable_) {
-      file_->replace_fd(std::move(prepared.fd));
-      writable_ = true;
+  if (opened_) {
+    if (prepared.writable && !opened_->writable) {
+      opened_->file->replace_fd(std::move(prepared.fd));
+      opened_->writable = true;
     }
-    ++opens_;
+    ++opened_->count;
     return Installed::kJoined;
   }
   if (!prepared.header && generation_ != prepared.generation) return Installed::kStale;
@@ -137,12 +137,9 @@ Result<Inode::Installed> Inode::install(Prepared prepared) {
   }
   if (!file) return std::move(file).error();
   if (!prepared.header || (*file)->repaired()) ++services_.figures.repaired;
-  file_ = std::move(*file);
-  file_id_ = file_->file_id();
-  key_ = std::move(prepared.key);
+  file_id_ = (*file)->file_id();
+  opened_ = std::make_unique<Opened>(std::move(*file), std::move(prepared.key), prepared.writable);
   keys_.open();
-  writable_ = prepared.writable;
-  opens_ = 1;
   end_grace();
   ++generation_;
   ++services_.figures.open_files;
@@ -186,79 +183,72 @@ Result<std::unique_ptr<EncryptedFile>> Inode::open_shared(Prepared& prepared, co
 
 Result<SharedLock> Inode::lock_for_reading() {
   {
-    auto lock = SharedLock::take(file_->fd(), SharedLock::Kind::kShared);
+    auto lock = SharedLock::take(opened_->file->fd(), SharedLock::Kind::kShared);
     if (!lock) return lock;
-    auto refreshed = file_->refresh(false);
+    auto refreshed = opened_->file->refresh(false);
     if (!refreshed) return std::move(refreshed).error();
-    if (file_->clean()) return lock;
+    if (opened_->file->clean()) return lock;
   }
-  if (!writable_ && !services_.read_only) {
-    auto for_writing = services_.disk.reopen(file_->fd(), O_RDWR);
+  if (!opened_->writable && !services_.read_only) {
+    auto for_writing = services_.disk.reopen(opened_->file->fd(), O_RDWR);
     if (for_writing) {
-      file_->replace_fd(std::move(*for_writing));
-      writable_ = true;
+      opened_->file->replace_fd(std::move(*for_writing));
+      opened_->writable = true;
     }
   }
-  if (writable_) return lock_for_changing();
-  auto lock = SharedLock::take(file_->fd(), SharedLock::Kind::kShared);
+  if (opened_->writable) return lock_for_changing();
+  auto lock = SharedLock::take(opened_->file->fd(), SharedLock::Kind::kShared);
   if (!lock) return lock;
-  auto refreshed = file_->refresh(false);
+  auto refreshed = opened_->file->refresh(false);
   if (!refreshed) return std::move(refreshed).error();
   return lock;
 }
 
 Result<SharedLock> Inode::lock_for_changing() {
-  auto lock = SharedLock::take(file_->fd(), SharedLock::Kind::kAlone);
+  auto lock = SharedLock::take(opened_->file->fd(), SharedLock::Kind::kAlone);
   if (!lock) return lock;
-  auto refreshed = file_->refresh(true);
+  auto refreshed = opened_->file->refresh(true);
   if (!refreshed) return std::move(refreshed).error();
-  if (file_->repaired()) {
+  if (opened_->file->repaired()) {
     ++services_.figures.repaired;
-    services_.logger->warn("file {}: repaired what a mount left that died; size {}", file_->file_id().hex(),
-                           file_->size());
+    services_.logger->warn("file {}: repaired what a mount left that died; size {}",
+                           opened_->file->file_id().hex(), opened_->file->size());
   }
   return lock;
 }
 
 Result<UniqueFd> Inode::reopen(int flags) const {
   std::shared_lock lock(mutex_);
-  if (!file_) return Error::from_errno(ESTALE);
-  return services_.disk.reopen(file_->fd(), flags);
+  if (!opened_) return Error::from_errno(ESTALE);
+  return services_.disk.reopen(opened_->file->fd(), flags);
 }
 
 void Inode::adopt(std::unique_ptr<EncryptedFile> file, FileKey key, const timespec& modified) {
   std::lock_guard lock(mutex_);
-  assert(opens_ == 0);  // its name is not to be found before this
-  file_ = std::move(file);
-  file_id_ = file_->file_id();
-  key_ = std::move(key);
+  assert(!opened_);  // its name is not to be found before this
+  file_id_ = file->file_id();
+  opened_ = std::make_unique<Opened>(std::move(file), std::move(key), true, modified);
   keys_.open();
-  modified_ = modified;
-  writable_ = true;
-  opens_ = 1;
   ++generation_;
   ++services_.figures.open_files;
 }
 
 void Inode::close() {
   std::lock_guard lock(mutex_);
-  if (opens_ == 0 || --opens_ > 0) return;
+  if (!opened_ || --opened_->count > 0) return;
   mark_clean_locked();
   keys_.close();
-  file_.reset();
-  key_ = FileKey();
-  modified_.reset();
-  writable_ = false;
+  opened_.reset();
   ++generation_;
   --services_.figures.open_files;
 }
 
 Result<void> Inode::usable(Origin origin) {
-  if (!file_) return Error::from_errno(EBADF);
-  auto good = key_.check();
-  if (good && file_->has_keys()) return {};
+  if (!opened_) return Error::from_errno(EBADF);
+  auto good = opened_->key.check();
+  if (good && opened_->file->has_keys()) return {};
   if (good) return error(Kind::kExpired, "the content keys were wiped");
-  if (origin != Origin::kProgram && file_->has_keys()) {
+  if (origin != Origin::kProgram && opened_->file->has_keys()) {
     start_clock_of_grace();
     if (services_.clock.boot_time().count() < grace_until_ns_) return {};
   }
@@ -269,16 +259,16 @@ Result<void> Inode::revive() {
   FileKey key;
   {
     std::shared_lock lock(mutex_);
-    if (!file_) return Error::from_errno(EBADF);
-    key = key_;
+    if (!opened_) return Error::from_errno(EBADF);
+    key = opened_->key;
   }
   KMSFS_TRY(services_.keys.ensure(key.handle()));
   std::lock_guard lock(mutex_);
-  if (!file_) return Error::from_errno(EBADF);
-  if (!file_->has_keys()) {
-    auto data_key = key_.data_key();
+  if (!opened_) return Error::from_errno(EBADF);
+  if (!opened_->file->has_keys()) {
+    auto data_key = opened_->key.data_key();
     if (!data_key) return std::move(data_key).error();
-    KMSFS_TRY(file_->rekey(data_key->reveal()));
+    KMSFS_TRY(opened_->file->rekey(data_key->reveal()));
     keys_.open();
   }
   end_grace();
@@ -288,7 +278,7 @@ Result<void> Inode::revive() {
 SealedAhead Inode::seal_ahead(std::uint64_t offset, ByteView data, Origin origin) {
   const auto visit = keys_.enter();
   if (!visit || !usable(origin)) return {};
-  return file_->seal_ahead(offset, data);
+  return opened_->file->seal_ahead(offset, data);
 }
 
 void Inode::let_writes_before_pass(std::uint64_t offset) const {
@@ -297,7 +287,7 @@ void Inode::let_writes_before_pass(std::uint64_t offset) const {
   constexpr std::chrono::microseconds kStep{100};
   const auto must_wait = [&] {
     std::shared_lock lock(mutex_);
-    return file_ != nullptr && file_->would_become_sparse(offset);
+    return opened_ != nullptr && opened_->file->would_become_sparse(offset);
   };
   std::optional<LongWait> long_wait;
   const auto begun = Steady::now();
@@ -316,15 +306,16 @@ void Inode::let_writes_before_pass(std::uint64_t offset) const {
 Result<void> Inode::sync(bool data_only) {
   if (services_.shared) {
     std::shared_lock lock(mutex_);
-    if (!file_) return Error::from_errno(EBADF);
-    return data_only ? services_.disk.sync_data(file_->fd()) : services_.disk.sync(file_->fd());
+    if (!opened_) return Error::from_errno(EBADF);
+    return data_only ? services_.disk.sync_data(opened_->file->fd())
+                     : services_.disk.sync(opened_->file->fd());
   }
   auto done = change([&](EncryptedFile& file) { return keep_times([&] { return file.sync(data_only); }); },
                      Origin::kOurselves);
   if (done || done.error().system_errno != EBADF) return done;
   std::shared_lock lock(mutex_);
-  if (!file_) return Error::from_errno(EBADF);
-  return data_only ? services_.disk.sync_data(file_->fd()) : services_.disk.sync(file_->fd());
+  if (!opened_) return Error::from_errno(EBADF);
+  return data_only ? services_.disk.sync_data(opened_->file->fd()) : services_.disk.sync(opened_->file->fd());
 }
 
 // A cached write was made when the program made it. The kernel tells that time unless it is the one that it
@@ -332,34 +323,34 @@ Result<void> Inode::sync(bool data_only) {
 // nothing.
 void Inode::keep_time_of(Origin origin) {
   if (origin == Origin::kOurselves) return;
-  if (origin == Origin::kProgram || !services_.kernel_keeps_times) return modified_.reset();
-  if (!modified_) modified_ = modification_time();
+  if (origin == Origin::kProgram || !services_.kernel_keeps_times) return opened_->modified.reset();
+  if (!opened_->modified) opened_->modified = modification_time();
 }
 
 std::optional<timespec> Inode::modification_time() const {
-  const auto attributes = services_.disk.stat(file_->fd());
+  const auto attributes = services_.disk.stat(opened_->file->fd());
   return attributes ? std::optional(attributes->st_mtim) : std::nullopt;
 }
 
 std::optional<Result<struct stat>> Inode::set_times_if_open(
     const std::function<Result<struct stat>(int fd)>& set) {
   std::lock_guard lock(mutex_);
-  if (!file_) return std::nullopt;
-  auto now = set(file_->fd());
-  modified_ = now ? std::optional(now->st_mtim) : std::nullopt;
+  if (!opened_) return std::nullopt;
+  auto now = set(opened_->file->fd());
+  opened_->modified = now ? std::optional(now->st_mtim) : std::nullopt;
   return now;
 }
 
 // Writing the state slot is our own book-keeping: it must not look like a change of the file.
 template <typename Write>
 Result<void> Inode::keep_times(Write&& write) {
-  if (services_.shared || file_->clean()) return write();
-  const auto modified = modified_ ? modified_ : modification_time();
+  if (services_.shared || opened_->file->clean()) return write();
+  const auto modified = opened_->modified ? opened_->modified : modification_time();
   KMSFS_TRY(write());
   if (!modified) return {};
   const timespec times[2] = {{0, UTIME_OMIT}, *modified};
   // Not ours to set if the file belongs to another user; then its time is off, and nothing else.
-  (void)services_.disk.change_times(file_->fd(), times).ok();
+  (void)services_.disk.change_times(opened_->file->fd(), times).ok();
   return {};
 }
 
@@ -378,26 +369,26 @@ std::optional<std::uint64_t> Inode::size_if_unfinished(const FileId& id) const {
 
 void Inode::remember_unfinished() {
   services_.sizes_of_unfinished.with([&](auto& sizes) {
-    if (file_->unfinished()) {
-      sizes[file_->file_id()] = file_->size();
+    if (opened_->file->unfinished()) {
+      sizes[opened_->file->file_id()] = opened_->file->size();
     } else {
-      sizes.erase(file_->file_id());
+      sizes.erase(opened_->file->file_id());
     }
   });
 }
 
 void Inode::mark_clean_locked() {
-  if (!file_ || services_.shared) return;  // a shared file is at rest whenever its lock is free
+  if (!opened_ || services_.shared) return;  // a shared file is at rest whenever its lock is free
   seal_size();
   remember_unfinished();
 }
 
 void Inode::seal_size() {
-  if (!writable_ || file_->clean() || !file_->has_keys()) return;
-  auto marked = keep_times([&] { return file_->mark_clean(); });
+  if (!opened_->writable || opened_->file->clean() || !opened_->file->has_keys()) return;
+  auto marked = keep_times([&] { return opened_->file->mark_clean(); });
   if (marked) return;
   ++services_.figures.not_marked_clean;
-  services_.logger->warn("file {}: its size could not be sealed at close: {}", file_->file_id().hex(),
+  services_.logger->warn("file {}: its size could not be sealed at close: {}", opened_->file->file_id().hex(),
                          marked.error().text);
 }
 
@@ -409,10 +400,10 @@ Result<FileHeader> Inode::header(const Opener& opener) {
   if (!*header) return error(Kind::kCorrupt, "the header of a file was never written");
   FileHeader found = std::move(**header);
   std::shared_lock lock(mutex_);
-  if (file_) {
-    found.state.clean = file_->clean();
-    found.state.sparse = file_->sparse();
-    found.state.plain_size = file_->size();
+  if (opened_) {
+    found.state.clean = opened_->file->clean();
+    found.state.sparse = opened_->file->sparse();
+    found.state.plain_size = opened_->file->size();
   }
   return found;
 }
@@ -420,28 +411,29 @@ Result<FileHeader> Inode::header(const Opener& opener) {
 Result<FileId> Inode::file_id(const Opener& opener) {
   {
     std::shared_lock lock(mutex_);
-    if (file_id_ && (file_ || !services_.shared)) return *file_id_;  // others give the number to another file
+    if (file_id_ && (opened_ || !services_.shared))
+      return *file_id_;  // others give the number to another file
   }
   auto found = header(opener);
   if (!found) return std::move(found).error();
   std::lock_guard lock(mutex_);
-  if (!file_id_ || !file_) file_id_ = found->file_id;
+  if (!file_id_ || !opened_) file_id_ = found->file_id;
   return *file_id_;
 }
 
 bool Inode::unrepaired() const {
   std::shared_lock lock(mutex_);
-  return file_ && file_->unrepaired();
+  return opened_ && opened_->file->unrepaired();
 }
 
 bool Inode::uses_key(const std::string& key_arn) const {
   std::shared_lock lock(mutex_);
-  return key_ && key_.key_arn() == key_arn;
+  return opened_ && opened_->key.key_arn() == key_arn;
 }
 
 bool Inode::has_unusable_key() const {
   std::shared_lock lock(mutex_);
-  return file_ && file_->has_keys() && !key_.check();
+  return opened_ && opened_->file->has_keys() && !opened_->key.check();
 }
 
 bool Inode::begin_grace() {
@@ -461,8 +453,8 @@ void Inode::end_grace() {
 
 void Inode::drop_keys_if_due(bool now) {
   std::lock_guard lock(mutex_);
-  if (!file_ || !file_->has_keys()) return;
-  if (key_.check()) {
+  if (!opened_ || !opened_->file->has_keys()) return;
+  if (opened_->key.check()) {
     end_grace();
     return;
   }
@@ -470,7 +462,7 @@ void Inode::drop_keys_if_due(bool now) {
   if (!now && services_.clock.boot_time().count() < grace_until_ns_) return;
   mark_clean_locked();
   keys_.close();
-  file_->drop_keys();
+  opened_->file->drop_keys();
 }
 
 }  // namespace kmsfs

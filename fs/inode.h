@@ -104,8 +104,8 @@ class Inode {
   template <typename Use>
   auto if_open(Use&& use) const -> std::optional<std::invoke_result_t<Use, int>> {
     std::shared_lock lock(mutex_);
-    if (!file_) return std::nullopt;
-    return use(file_->fd());
+    if (!opened_) return std::nullopt;
+    return use(opened_->file->fd());
   }
   // The same for what sets the modification time, and says which one that is.
   std::optional<Result<struct stat>> set_times_if_open(const std::function<Result<struct stat>(int fd)>& set);
@@ -128,6 +128,14 @@ class Inode {
   void mark_clean();
 
  private:
+  // What there is while somebody has the file open.
+  struct Opened {
+    std::unique_ptr<EncryptedFile> file;
+    FileKey key;
+    bool writable = false;                  // the backing descriptor is open for writing
+    std::optional<timespec> modified = {};  // to leave the file with when it is marked clean; none: its own
+    std::uint64_t count = 1;                // open() without close()
+  };
   struct Prepared {
     UniqueFd fd;
     bool writable = false;
@@ -136,7 +144,7 @@ class Inode {
     FileKey key;
     KeySection new_section;
     Recovery recovery = Recovery::kRefuse;
-    std::uint64_t generation = 0;
+    std::uint32_t generation = 0;
   };
 
   Result<bool> join(const Opener& opener, bool writable);
@@ -167,17 +175,13 @@ class Inode {
   ContentServices& services_;
   mutable std::shared_mutex mutex_;
   Gate keys_;  // open while there are keys; mutex_ is held alone to open and to close it
-  // Guarded by mutex_. Inside the gate, these two and the file's content keys stay as they are.
-  std::unique_ptr<EncryptedFile> file_;  // while opens_ > 0
-  FileKey key_;
-  bool writable_ = false;  // the backing descriptor is open for writing
-  std::uint64_t opens_ = 0;
-  std::uint64_t generation_ = 0;  // counts openings and closings of the backing file
+  // Guarded by mutex_. Inside the gate, the open file, its key and its content keys stay as they are.
+  std::uint32_t generation_ = 0;  // counts openings and closings of the backing file
+  std::unique_ptr<Opened> opened_;
   std::optional<FileId> file_id_;
-  std::optional<timespec> modified_;  // to leave the file with when it is marked clean; none: its own
 
-  std::atomic<std::int64_t> grace_until_ns_{0};  // boot time; 0: the key was good when it was last used
   std::atomic<bool> withdrawn_{false};
+  std::atomic<std::int64_t> grace_until_ns_{0};  // boot time; 0: the key was good when it was last used
 };
 
 // Of a shared file, whoever has the lock may wait for another mount, and so does who waits for him.
@@ -199,15 +203,15 @@ auto Inode::read(F&& use) -> std::invoke_result_t<F, const EncryptedFile&> {
     {
       const auto lock = locked<std::shared_lock<std::shared_mutex>>();
       problem = usable(Origin::kProgram);
-      if (problem && !services_.shared) return use(static_cast<const EncryptedFile&>(*file_));
+      if (problem && !services_.shared) return use(static_cast<const EncryptedFile&>(*opened_->file));
       if (problem) {
-        auto current = file_->is_current();
+        auto current = opened_->file->is_current();
         if (!current) return std::move(current).error();
         if (*current) {
-          auto done = use(static_cast<const EncryptedFile&>(*file_));
+          auto done = use(static_cast<const EncryptedFile&>(*opened_->file));
           if (!done && done.error().kind != Kind::kCorrupt) return done;
           // A file that was emptied and grew meanwhile was zeros for a moment, which nobody has written.
-          auto still = file_->is_still_current();
+          auto still = opened_->file->is_still_current();
           if (!still) return std::move(still).error();
           if (done && *still) return done;
         }
@@ -219,7 +223,7 @@ auto Inode::read(F&& use) -> std::invoke_result_t<F, const EncryptedFile&> {
       if (problem) {
         auto locked = lock_for_reading();
         if (!locked) return std::move(locked).error();
-        return use(static_cast<const EncryptedFile&>(*file_));
+        return use(static_cast<const EncryptedFile&>(*opened_->file));
       }
     }
     KMSFS_TRY(revive());
@@ -231,7 +235,7 @@ template <typename F>
 bool Inode::read_if_usable(F&& use) {
   std::shared_lock lock(mutex_);
   if (!usable(Origin::kProgram)) return false;
-  use(static_cast<const EncryptedFile&>(*file_));
+  use(static_cast<const EncryptedFile&>(*opened_->file));
   return true;
 }
 
@@ -243,17 +247,17 @@ auto Inode::change(F&& use, Origin origin) -> std::invoke_result_t<F, EncryptedF
     {
       const auto lock = locked<std::unique_lock<std::shared_mutex>>();
       problem = usable(origin);
-      if (problem && !writable_) return Error::from_errno(EBADF);
+      if (problem && !opened_->writable) return Error::from_errno(EBADF);
       if (problem && !services_.shared) {
         keep_time_of(origin);
-        return use(*file_);
+        return use(*opened_->file);
       }
       if (problem) {
         auto locked = lock_for_changing();
         if (!locked) return std::move(locked).error();
-        auto done = use(*file_);
+        auto done = use(*opened_->file);
         // Whatever came of it: who has the lock next finds a file at rest.
-        auto at_rest = file_->mark_clean();
+        auto at_rest = opened_->file->mark_clean();
         if (done && !at_rest) return std::move(at_rest).error();
         return done;
       }

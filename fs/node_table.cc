@@ -199,14 +199,15 @@ void NodeTable::keep_descriptor(const Node& node, Descriptor descriptor) {
   found->second->descriptor_ = std::move(descriptor);
   stop_keeping(*found->second, dropped);
   found->second->kept_at_ = kept_.insert(kept_.end(), found->second);
+  found->second->is_kept_ = true;
   close_what_is_over(dropped, closed);
 }
 
 void NodeTable::stop_keeping(Node& node, Dropped& dropped) {
-  if (!node.kept_at_) return;
-  dropped.push_back(std::move(**node.kept_at_));
-  kept_.erase(*node.kept_at_);
-  node.kept_at_.reset();
+  if (!node.is_kept_) return;
+  dropped.push_back(std::move(*node.kept_at_));
+  kept_.erase(node.kept_at_);
+  node.is_kept_ = false;
 }
 
 void NodeTable::close_what_is_over(Dropped& dropped, std::vector<Descriptor>& closed) {

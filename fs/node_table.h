@@ -80,14 +80,15 @@ struct Node {
 
  private:
   friend class NodeTable;
+  std::atomic<bool> used_lately_{false};
+  std::atomic<bool> only_looked_up_{true};  // nothing else was asked of it
   // Guarded by the table's lock.
+  bool is_kept_ = false;       // `kept_at_` is in the table's list
   std::uint64_t lookups_ = 0;  // that the kernel will give back
   std::uint64_t holds_ = 0;    // children in the table, and open handles
   std::optional<Place> place_;
   Descriptor descriptor_;
-  std::optional<std::list<NodePtr>::iterator> kept_at_;  // in the table's list, if it is there
-  std::atomic<bool> used_lately_{false};
-  std::atomic<bool> only_looked_up_{true};  // nothing else was asked of it
+  std::list<NodePtr>::iterator kept_at_;
 };
 
 class NodeTable {
@@ -134,7 +135,7 @@ class NodeTable {
     bool operator==(const Key&) const = default;
   };
   struct KeyHash {
-    std::size_t operator()(const Key& key) const {
+    std::size_t operator()(const Key& key) const noexcept {
       return std::hash<std::uint64_t>()(key.inode * 0x9e3779b97f4a7c15U ^ key.device);
     }
   };
