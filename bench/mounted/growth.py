@@ -104,16 +104,24 @@ def measure(disk, drops_caches, peers, most_files, files):
     return points
 
 
+def pyplot():
+    """What draws, which nothing else here needs; before hours of measuring it is good to know that it is there."""
+    try:
+        import matplotlib
+    except ImportError:
+        raise SystemExit("bench: plots are drawn by matplotlib, and it is not there (apt-get install python3-matplotlib)") from None
+    matplotlib.use("Agg")
+    from matplotlib import pyplot as plots
+    return plots
+
+
 def draw(points, directory):
     """Two PNG files in the directory."""
-    import matplotlib  # not needed by anything else here
-
-    matplotlib.use("Agg")
-    from matplotlib import pyplot
+    plots = pyplot()
 
     def figure(kind, name, x, y):
         operations = list(dict.fromkeys(operation for of_peer in points.values() for operation in of_peer[kind]))
-        drawing, axes = pyplot.subplots(1, len(operations), figsize=(3.6 * len(operations), 3.2), layout="constrained", squeeze=False)
+        drawing, axes = plots.subplots(1, len(operations), figsize=(3.6 * len(operations), 3.2), layout="constrained", squeeze=False)
         for axis, operation in zip(axes[0], operations):
             for peer, of_peer in points.items():
                 line = {int(count): value for count, value in of_peer[kind].get(operation, {}).items()}

@@ -114,7 +114,8 @@ def main():
     if os.geteuid() != 0 and not arguments.source and not arguments.draw:
         sys.exit("bench: this needs root, to mount disks and drop caches")
     if arguments.growth or arguments.draw:
-        if arguments.growth:
+        growth.pyplot()
+        if not arguments.draw:
             _measure_growth(arguments)
         growth.draw(growth.load(PLOTS), PLOTS)
         return
