@@ -51,6 +51,7 @@ struct KeySection {
   bool operator==(const KeySection&) const = default;
 };
 
+// What stands before the key section, and stays as it is while the file exists.
 struct FixedFields {
   std::uint16_t format_version = kFormatVersion;
   std::uint16_t suite = kSuiteXaes256Gcm;
