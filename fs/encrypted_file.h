@@ -15,9 +15,9 @@
 #include "core/log.h"
 #include "core/unique_fd.h"
 #include "fs/disk.h"
-#include "fs/encrypted_file_blocks.h"
 #include "fs/file_header.h"
 #include "fs/format.h"
+#include "fs/sealed_ahead.h"
 
 namespace kmsfs {
 

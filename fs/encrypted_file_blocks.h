@@ -15,18 +15,11 @@
 #include "fs/disk.h"
 #include "fs/file_header.h"
 #include "fs/format.h"
+#include "fs/sealed_ahead.h"
 
 namespace kmsfs {
 
 enum class ZeroPages { kCorrupt, kHoles };
-
-// Whole blocks of a write that were sealed before it, in a buffer of the thread that did so: of worth for its
-// next write only, and only if that writes the same bytes to the same place.
-struct SealedAhead {
-  std::uint64_t offset = 0;  // of the write
-  std::size_t size = 0;      // of what it writes
-  std::uint64_t use = 0;     // of the thread's buffer; 0: nothing is sealed
-};
 
 class EncryptedFileBlocks {
  public:

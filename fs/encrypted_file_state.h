@@ -9,11 +9,9 @@
 #include <string_view>
 
 #include "fs/encrypted_file.h"
+#include "fs/encrypted_file_blocks.h"
 
 namespace kmsfs {
-
-// A gap this large becomes a hole; a smaller one is written, as sealed zeros.
-inline constexpr std::uint64_t kSparseGap = std::uint64_t{1} << 20;
 
 struct EncryptedFile::State {
   // Reads and checks the state slot, and finds the size.

@@ -126,13 +126,12 @@ Result<void> FileSystem::write(NodeId id, HandleId, std::uint64_t offset, ByteVi
   KMSFS_TRY(s.may_change());
   auto node = s.regular(id);
   if (!node) return std::move(node).error();
-  constexpr std::uint64_t kSyncsFrom = 1 << 20;  // a gap of this size makes a file sparse, durably
-  if (offset >= kSyncsFrom) KMSFS_TRY(s.make_way_durable(**node));
+  if (offset >= kSparseGap) KMSFS_TRY(s.make_way_durable(**node));
   Inode& inode = s.content_of(*node);
   const auto origin = from_page_cache ? Inode::Origin::kPageCache : Inode::Origin::kProgram;
   SealedAhead ahead;
   if (data.size() >= kSealedAheadFrom && !append) ahead = inode.seal_ahead(offset, data, origin);
-  if (from_page_cache && offset >= kSyncsFrom) inode.let_writes_before_pass(offset);
+  if (from_page_cache && offset >= kSparseGap) inode.let_writes_before_pass(offset);
   return s.observed(inode.change(
       [&](EncryptedFile& file) -> Result<void> {
         KMSFS_TRY(file.write_at(append ? file.size() : offset, data, ahead));

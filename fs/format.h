@@ -26,6 +26,8 @@ inline constexpr std::uint32_t kMinHeaderSize = 1024;
 inline constexpr std::uint32_t kMaxHeaderSize = 3584;  // leaves room for a block in page 0
 inline constexpr std::size_t kSectorSize = 512;
 inline constexpr std::size_t kStateSlotSize = kSectorSize;  // the header's last sector
+// A gap this large becomes a hole, durably announced; a smaller one is written, as sealed zeros.
+inline constexpr std::uint64_t kSparseGap = std::uint64_t{1} << 20;
 
 class Geometry {
  public:

@@ -411,8 +411,8 @@ Result<FileHeader> Inode::header(const Opener& opener) {
 Result<FileId> Inode::file_id(const Opener& opener) {
   {
     std::shared_lock lock(mutex_);
-    if (file_id_ && (opened_ || !services_.shared))
-      return *file_id_;  // others give the number to another file
+    // On a shared volume others may have given the number to another file.
+    if (file_id_ && (opened_ || !services_.shared)) return *file_id_;
   }
   auto found = header(opener);
   if (!found) return std::move(found).error();

@@ -115,9 +115,8 @@ def pyplot():
     return plots
 
 
-def draw(points, directory):
-    """Two PNG files in the directory."""
-    plots = pyplot()
+def draw(points, directory, plots):
+    """Two PNG files in the directory, by pyplot()."""
 
     def figure(kind, name, x, y):
         operations = list(dict.fromkeys(operation for of_peer in points.values() for operation in of_peer[kind]))

@@ -114,10 +114,10 @@ def main():
     if os.geteuid() != 0 and not arguments.source and not arguments.draw:
         sys.exit("bench: this needs root, to mount disks and drop caches")
     if arguments.growth or arguments.draw:
-        growth.pyplot()
+        plots = growth.pyplot()
         if not arguments.draw:
             _measure_growth(arguments)
-        growth.draw(growth.load(PLOTS), PLOTS)
+        growth.draw(growth.load(PLOTS), PLOTS, plots)
         return
     run = json.loads(pathlib.Path(arguments.source).read_text()) if arguments.source else _measure(arguments)
     if arguments.out:

@@ -12,13 +12,19 @@ class SealedAheadTest : public EncryptedFileTest {
  protected:
   static constexpr std::size_t kSize = 100'000;
 
+  static Bytes read(const EncryptedFile& file, std::uint64_t offset, std::size_t size = kSize) {
+    Bytes back(size);
+    auto got = file.read_at(offset, back);
+    EXPECT_TRUE(got.ok());
+    EXPECT_EQ(got ? *got : 0, size);
+    return back;
+  }
   // Writes `data` after something else was sealed ahead: what of that is then in the file was sealed ahead.
   std::uint64_t blocks_taken_from_ahead(EncryptedFile& file, std::uint64_t offset, const Bytes& data) {
     const Bytes other = some_bytes(data.size(), 99);
     const SealedAhead ahead = file.seal_ahead(offset, other);
     EXPECT_TRUE(file.write_at(offset, data, ahead).ok());
-    Bytes back(data.size());
-    EXPECT_EQ(*file.read_at(offset, back), back.size());
+    const Bytes back = read(file, offset, data.size());
     std::uint64_t taken = 0, end = offset + data.size();
     for (std::uint64_t index = geometry_.block_of(offset); index <= geometry_.block_of(end - 1); ++index) {
       const std::uint64_t from = std::max(offset, geometry_.plain_offset_of(index));
@@ -62,9 +68,7 @@ TEST_F(SealedAheadTest, ItServesItsOwnPlaceOnly) {
   for (const std::uint64_t offset : {1ULL, 4056ULL}) {
     auto file = create("file");
     ASSERT_TRUE(file->write_at(offset, data, file->seal_ahead(0, other)).ok());
-    Bytes back(kSize);
-    ASSERT_TRUE(file->read_at(offset, back).ok());
-    EXPECT_EQ(back, data);
+    EXPECT_EQ(read(*file, offset), data);
   }
   auto file = create("file");
   ASSERT_TRUE(file->write_at(0, ByteView(data).first(50'000), file->seal_ahead(0, other)).ok());
@@ -85,9 +89,7 @@ TEST_F(SealedAheadTest, WhateverTheThreadReadsOrWritesBetweenMakesItWorthless) {
     const SealedAhead ahead = file->seal_ahead(0, some_bytes(kSize, 99));
     use(*file);
     ASSERT_TRUE(file->write_at(0, some_bytes(kSize), ahead).ok());
-    Bytes back(kSize);
-    ASSERT_TRUE(file->read_at(0, back).ok());
-    EXPECT_EQ(back, some_bytes(kSize));
+    EXPECT_EQ(read(*file, 0), some_bytes(kSize));
   }
 }
 
@@ -96,12 +98,8 @@ TEST_F(SealedAheadTest, AGapBeforeItIsFilledAllTheSame) {
   ASSERT_TRUE(file->write_at(0, some_bytes(100)).ok());
   const Bytes data = some_bytes(kSize, 2);
   ASSERT_TRUE(file->write_at(500'000, data, file->seal_ahead(500'000, data)).ok());
-  Bytes back(kSize);
-  ASSERT_TRUE(file->read_at(500'000, back).ok());
-  EXPECT_EQ(back, data);
-  Bytes gap(499'900);
-  ASSERT_TRUE(file->read_at(100, gap).ok());
-  EXPECT_TRUE(all_zero(gap));
+  EXPECT_EQ(read(*file, 500'000), data);
+  EXPECT_TRUE(all_zero(read(*file, 100, 499'900)));
 }
 
 TEST_F(SealedAheadTest, WithoutKeysNothingIsSealedAndTheWriteSaysWhy) {

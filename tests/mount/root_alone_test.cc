@@ -15,10 +15,6 @@ class RootAlone : public ::testing::Test {
   void SetUp() override {
     if (::geteuid() != 0 || !MountedVolume::possible()) GTEST_SKIP() << "needs root and /dev/fuse";
   }
-  static int mode_of(const std::string& path) {
-    struct stat attributes {};
-    return ::stat(path.c_str(), &attributes) == 0 ? static_cast<int>(attributes.st_mode & 07777) : -1;
-  }
   // A file server at work for somebody: root, but for the file system. In a process of its own: the errno.
   template <typename Act>
   static int for_another(Act&& act) {
@@ -61,12 +57,12 @@ TEST_F(RootAlone, ModesAndAccessListsBelongTogether) {
   MountedVolume volume;
   ASSERT_TRUE(volume.run("touch file; chmod 640 file; mkdir d; stat file d"));
   ASSERT_TRUE(volume.run("setfacl -m u:1000:rwx file"));
-  EXPECT_EQ(mode_of(volume.path("file")), 0670);
+  EXPECT_EQ(volume.mode("file"), 0670U);
   ASSERT_TRUE(volume.run("chmod 600 file; getfacl -cn file | grep -q 'user:1000:rwx.*effective:---'"));
   ASSERT_TRUE(volume.run("setfacl -b file; ! getfacl -cn file | grep user:1000"));
-  EXPECT_EQ(mode_of(volume.path("file")), 0600);
+  EXPECT_EQ(volume.mode("file"), 0600U);
   ASSERT_TRUE(volume.run("setfacl -d -m u:1000:rw,g::r,o::- d; umask 077; touch d/file; mkdir d/d"));
-  EXPECT_EQ(mode_of(volume.path("d/file")), 0660);
+  EXPECT_EQ(volume.mode("d/file"), 0660U);
   volume.remount();
   EXPECT_TRUE(
       volume.run("getfacl -cn d/file | grep -q user:1000:rw; getfacl -cnd d/d | grep -q user:1000:rw"));

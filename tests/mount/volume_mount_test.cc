@@ -1,6 +1,5 @@
 // A volume in a real mount, used as programs use it.
 #include <fcntl.h>
-#include <grp.h>
 #include <linux/falloc.h>
 #include <sys/mman.h>
 #include <sys/stat.h>
@@ -9,7 +8,6 @@
 
 #include <set>
 
-#include "tests/mount/child.h"
 #include "tests/support/crypto_environment.h"
 #include "tests/support/mounted_volume.h"
 
@@ -20,20 +18,6 @@ std::string bytes_of(std::size_t size, unsigned seed = 7) {
   std::string text(size, '\0');
   for (char& c : text) c = static_cast<char>((seed = seed * 1664525 + 1013904223) >> 24);
   return text;
-}
-
-mode_t mode_of(const std::string& path) {
-  struct stat attributes {};
-  return ::stat(path.c_str(), &attributes) == 0 ? attributes.st_mode & 07777 : 0;
-}
-
-// Runs as another user, in a process of its own.
-template <typename Act>
-int as_user(uid_t uid, gid_t gid, std::vector<gid_t> groups, Act&& act) {
-  return in_child([&] {
-    if (::setgroups(groups.size(), groups.data()) != 0 || ::setgid(gid) != 0 || ::setuid(uid) != 0) return 99;
-    return act();
-  });
 }
 
 class VolumeMount : public ::testing::Test {
@@ -95,7 +79,7 @@ TEST_F(VolumeMount, GivesAnUnnamedFileAName) {
   EXPECT_EQ(volume.read("named"), "unnamed");
   volume.remount();
   EXPECT_EQ(volume.read("named"), "unnamed");
-  EXPECT_EQ(mode_of(volume.path("named")), 0640U);
+  EXPECT_EQ(volume.mode("named"), 0640U);
 }
 
 TEST_F(VolumeMount, ForgetsAnUnnamedFileThatNobodyNamed) {
@@ -111,91 +95,6 @@ TEST_F(VolumeMount, ForgetsAnUnnamedFileThatNobodyNamed) {
   volume.unmount();
   EXPECT_EQ(entries(), before);
   volume.mount();
-}
-
-TEST_F(VolumeMount, ClearsSetIdBitsWhenSomebodyElseWrites) {
-  if (::geteuid() != 0) GTEST_SKIP() << "needs root";
-  MountOptions options;
-  options.allow_other = true;
-  MountedVolume volume(options);
-  const std::string file = volume.path("program");
-  volume.write("program", "#!");
-  const auto try_it = [&](auto&& act) {
-    EXPECT_EQ(::chmod(file.c_str(), 06777), 0);
-    EXPECT_EQ(mode_of(file), 06777U);
-    EXPECT_EQ(as_user(1000, 1000, {}, act), 0);
-    return mode_of(file);
-  };
-  EXPECT_EQ(try_it([&] {
-              const int fd = ::open(file.c_str(), O_WRONLY);
-              return fd >= 0 && ::pwrite(fd, "x", 1, 0) == 1 && ::fsync(fd) == 0 ? 0 : 1;
-            }),
-            0777U);
-  EXPECT_EQ(try_it([&] { return ::truncate(file.c_str(), 1) == 0 ? 0 : 1; }), 0777U);
-  EXPECT_EQ(try_it([&] { return ::open(file.c_str(), O_WRONLY | O_TRUNC) >= 0 ? 0 : 1; }), 0777U);
-  ASSERT_EQ(::chmod(file.c_str(), 06777), 0);
-  ASSERT_EQ(::chown(file.c_str(), 1000, 1000), 0);
-  EXPECT_EQ(mode_of(file), 0777U);
-  volume.remount();
-  EXPECT_EQ(mode_of(file), 0777U);
-}
-
-TEST_F(VolumeMount, CreatesAsTheCaller) {
-  if (::geteuid() != 0) GTEST_SKIP() << "needs root";
-  MountOptions options;
-  options.allow_other = true;
-  MountedVolume volume(options);
-  ASSERT_EQ(::mkdir(volume.path("shared").c_str(), 0), 0);
-  ASSERT_EQ(::chown(volume.path("shared").c_str(), 0, 2000), 0);
-  ASSERT_EQ(::chmod(volume.path("shared").c_str(), 02770), 0);
-  const std::string file = volume.path("shared/theirs");
-  EXPECT_EQ(
-      as_user(1000, 1000, {}, [&] { return ::open(file.c_str(), O_CREAT | O_WRONLY, 0666) >= 0 ? 0 : 1; }), 1)
-      << "the directory let somebody in";
-  ASSERT_EQ(as_user(1000, 1000, {2000},
-                    [&] {
-                      ::umask(027);
-                      return ::open(file.c_str(), O_CREAT | O_WRONLY, 0666) >= 0 ? 0 : 1;
-                    }),
-            0);
-  struct stat attributes {};
-  ASSERT_EQ(::stat(file.c_str(), &attributes), 0);
-  EXPECT_EQ(attributes.st_uid, 1000U);
-  EXPECT_EQ(attributes.st_gid, 2000U);
-  EXPECT_EQ(attributes.st_mode & 07777, 0640U);
-}
-
-TEST_F(VolumeMount, LetsAnAccessListDecide) {
-  if (::geteuid() != 0) GTEST_SKIP() << "needs root";
-  MountOptions options;
-  options.allow_other = true;
-  MountedVolume volume(options);
-  ASSERT_TRUE(
-      volume.run("echo secret > file; chmod 600 file; setfacl -m u:1000:r file; getfacl -cn file | grep -q "
-                 "user:1000:r"));
-  const auto can_read = [&](uid_t uid) {
-    return as_user(uid, uid, {},
-                   [&] { return ::open(volume.path("file").c_str(), O_RDONLY) >= 0 ? 0 : 1; }) == 0;
-  };
-  EXPECT_TRUE(can_read(1000));
-  EXPECT_FALSE(can_read(1001));
-  volume.remount();
-  EXPECT_TRUE(can_read(1000));
-  EXPECT_FALSE(can_read(1001));
-}
-
-TEST_F(VolumeMount, LetsAGroupOfAnAccessListCreate) {
-  if (::geteuid() != 0) GTEST_SKIP() << "needs root";
-  MountOptions options;
-  options.allow_other = true;
-  MountedVolume volume(options);
-  ASSERT_TRUE(volume.run(
-      "mkdir d; chmod 700 d; setfacl -m g:3000:rwx d; setfacl -d -m u::rwx,g::r,o::-,u:1001:rw d"));
-  const std::string file = volume.path("d/file");
-  EXPECT_EQ(as_user(1000, 1000, {3000},
-                    [&] { return ::open(file.c_str(), O_CREAT | O_WRONLY, 0666) >= 0 ? 0 : 1; }),
-            0);
-  EXPECT_TRUE(volume.run("getfacl -cn d/file | grep -q user:1001:rw && stat -c %u d/file | grep -qx 1000"));
 }
 
 TEST_F(VolumeMount, KeepsExtendedAttributes) {
@@ -373,13 +272,13 @@ TEST_F(VolumeMount, CreatingAFileTakesFewRequests) {
 TEST_F(VolumeMount, StatsOfWhatIsKnownCostNoRequest) {
   MountedVolume volume;
   volume.write("file", "x");
-  ASSERT_NE(mode_of(volume.path("file")), 0U);
-  EXPECT_EQ(mode_of(volume.path("absent")), 0U);
+  ASSERT_NE(volume.mode("file"), 0U);
+  EXPECT_EQ(volume.mode("absent"), 0U);
   const auto count = [&] { return volume.requests("lookup") + volume.requests("getattr"); };
   const auto before = count();
   for (int i = 0; i < 50; ++i) {
-    EXPECT_NE(mode_of(volume.path("file")), 0U);
-    EXPECT_EQ(mode_of(volume.path("absent")), 0U);
+    EXPECT_NE(volume.mode("file"), 0U);
+    EXPECT_EQ(volume.mode("absent"), 0U);
   }
   EXPECT_EQ(count(), before);
 }

@@ -5,6 +5,7 @@
 #pragma once
 
 #include <gtest/gtest.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include <filesystem>
@@ -122,6 +123,11 @@ class MountedVolume {
   }
   void write(const std::string& name, const std::string& content) const {
     std::ofstream(path(name), std::ios::binary) << content;
+  }
+  // Permission bits; 0 if it is not there.
+  mode_t mode(const std::string& name) const {
+    struct stat attributes {};
+    return ::stat(path(name).c_str(), &attributes) == 0 ? attributes.st_mode & 07777 : 0;
   }
   // In the mount; its output is part of the failure.
   ::testing::AssertionResult run(const std::string& script, int seconds = 100) const {
